@@ -1,0 +1,61 @@
+/* From a source to dispersed light on a detector window: used by the mock (frames and training stamps) and by the
+ * contamination model of `run`, so that both speak of the same sky. Pure.
+ *
+ * A profile (PSF included) is a mixture of elliptical Gaussians (Hogg & Lang 2013) in detector pixels. */
+#ifndef NOSLIT_MODEL_RENDER_H
+#define NOSLIT_MODEL_RENDER_H
+
+#include <stddef.h>
+
+#include "noslit/base/status.h"
+#include "noslit/model/source.h"
+#include "noslit/model/trace.h"
+
+#define NSL_MIX_MAX 24
+
+typedef struct {
+  int n;
+  struct {
+    double flux;       /* fractions; sum 1 */
+    double dx, dy;     /* centre relative to the source, px (clumps) */
+    double xx, xy, yy; /* covariance, px^2, PSF included */
+  } g[NSL_MIX_MAX];
+} nsl_mix;
+
+/* Sersic profile convolved with a round Gaussian PSF of the given sigma. sky_to_px: local linear map {dx/deast, dx/dnorth,
+ * dy/deast, dy/dnorth} in px per arcsec (nsl_wcs_jacobian). re_arcsec 0 gives the PSF. Never fails: q, n are clamped. */
+void nsl_mix_from_shape(const nsl_shape *shape, double psf_sigma_px, const double sky_to_px[4], nsl_mix *out);
+
+/* A spectrum as seen at the telescope: F_lambda in erg/s/cm2/A on increasing vacuum wavelengths; zero outside. */
+typedef struct {
+  size_t n;
+  const double *lambda_a; /* borrowed */
+  const double *flam;     /* borrowed */
+} nsl_sed;
+
+/* F_lambda at lambda of a source that is flat in F_nu with AB magnitude mag. */
+double nsl_flat_fnu_flam(double mag, double lambda_a);
+/* A ready flat-F_nu spectrum of mag 0 on 2000..12000 A; scale by 10^(-0.4 mag). Static constant data. */
+const nsl_sed *nsl_sed_flat_fnu(void);
+
+/* A window of a detector: pixel (i, j) of img[h][w] has FITS coordinates (x0 + i, y0 + j). */
+typedef struct {
+  double x0, y0;
+  int w, h;
+  float *img; /* added to */
+} nsl_window;
+
+typedef struct nsl_renderer nsl_renderer; /* scratch memory, reused between calls */
+nsl_renderer *nsl_renderer_new(void);
+void nsl_renderer_free(nsl_renderer *r);
+
+/* Adds scale * seconds * e-/s of one beam of one source at direct position (x, y) to the window: per pixel column along the
+ * trace the integral of F_lambda x SENSITIVITY over the wavelengths it spans (exact for lines narrower than a pixel), spread by
+ * the profile. Beams that miss the window cost nothing. */
+nsl_status nsl_render_beam(nsl_renderer *r, const nsl_beam *beam, double x_px, double y_px, const nsl_mix *mix, const nsl_sed *sed,
+                           double scale_seconds, nsl_window *window, nsl_error *err);
+/* All beams of a conf. */
+nsl_status nsl_render_source(nsl_renderer *r, const nsl_trace_conf *conf, double x_px, double y_px, const nsl_mix *mix,
+                             const nsl_sed *sed, double scale_seconds, nsl_window *window, nsl_error *err);
+
+#endif

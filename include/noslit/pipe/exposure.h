@@ -1,0 +1,38 @@
+/* Detector exposures: CSST L1 slitless files (facts A3): SCI in e-/s, ERR, DQ; a WCS that gives direct-image positions. Local. */
+#ifndef NOSLIT_PIPE_EXPOSURE_H
+#define NOSLIT_PIPE_EXPOSURE_H
+
+#include "noslit/base/hash.h"
+#include "noslit/io/wcs.h"
+#include "noslit/model/instrument.h"
+
+/* What the header says: enough to plan, without a pixel. */
+typedef struct {
+  char *path;
+  char obsid[32]; /* OBSID or from the file name */
+  int detector_id;
+  int detector; /* index into instrument->detectors */
+  double exptime_s;
+  long nx, ny;
+  double ra_deg, dec_deg, radius_deg; /* circle round the detector on the sky */
+  double corner_ra_deg[4], corner_dec_deg[4];
+  int64_t size_bytes, mtime_ns;
+  nsl_hash header_hash; /* of the headers, size and mtime: recognises a changed file without reading its pixels */
+} nsl_exposure_info;
+
+/* Opens, checks (HDUs, dimensions against the instrument, WCS, EXPTIME) and closes again. */
+nsl_status nsl_exposure_inspect(const char *path, const nsl_instrument *inst, nsl_exposure_info *out, nsl_error *err);
+void nsl_exposure_info_free(nsl_exposure_info *info);
+
+typedef struct nsl_exposure nsl_exposure; /* open for reading pixels */
+nsl_status nsl_exposure_open(const char *path, const nsl_instrument *inst, nsl_exposure **out, nsl_error *err);
+void nsl_exposure_close(nsl_exposure *e);
+const nsl_detector *nsl_exposure_detector(const nsl_exposure *e);
+nsl_wcs *nsl_exposure_wcs(nsl_exposure *e); /* borrowed */
+double nsl_exposure_time_s(const nsl_exposure *e);
+
+/* A cut-out: w x h pixels from 0-based (x0, y0), clipped to the frame by the caller. sci, err in e-/s, dq as stored. */
+nsl_status nsl_exposure_read(nsl_exposure *e, long x0, long y0, long w, long h, float *sci, float *err_plane, int32_t *dq,
+                             nsl_error *err);
+
+#endif

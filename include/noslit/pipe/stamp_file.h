@@ -1,0 +1,40 @@
+/* Stamp files: training, validation, calibration and test stamps with their truth, stored compactly (HDF5). Local.
+ * flux as int16 in units of quantum electrons; variance and contamination as logarithmic / square-root uint8. */
+#ifndef NOSLIT_PIPE_STAMP_FILE_H
+#define NOSLIT_PIPE_STAMP_FILE_H
+
+#include "noslit/base/hash.h"
+#include "noslit/io/h5.h"
+#include "noslit/model/instrument.h"
+#include "noslit/model/stamp.h"
+
+/* Truth of one stamp. */
+typedef struct {
+  int64_t source_id;
+  double z;
+  float mag, snr_gv, snr_gi;      /* snr of the noisy data, as in the catalogue */
+  float snr_gv_true, snr_gi_true; /* from noise-free flux and variance */
+  float contamination;            /* true fraction */
+  int32_t type;                   /* 0 galaxy, 1 star, 2 quasar, 3 blend */
+  int32_t subtype;                /* of the mock's population */
+} nsl_stamp_label;
+
+typedef struct nsl_stamp_writer nsl_stamp_writer;
+nsl_status nsl_stamp_writer_new(const char *path, const nsl_instrument *inst, const char *provenance_json, nsl_stamp_writer **out,
+                                nsl_error *err);
+nsl_status nsl_stamp_writer_add(nsl_stamp_writer *w, const nsl_stamp *stamp, const nsl_stamp_label *label, nsl_error *err);
+nsl_status nsl_stamp_writer_finish(nsl_stamp_writer *w, nsl_error *err); /* publishes; frees w in any case */
+
+/* A set of shards read as one sequence, kept packed in memory (about 150 kB a stamp). */
+typedef struct nsl_stamp_reader nsl_stamp_reader;
+/* rank, size: this reader keeps stamps i with i % size == rank. */
+nsl_status nsl_stamp_reader_open(const char *const *paths, size_t n_paths, int rank, int size, nsl_stamp_reader **out,
+                                 nsl_error *err);
+void nsl_stamp_reader_close(nsl_stamp_reader *r);
+size_t nsl_stamp_reader_count(const nsl_stamp_reader *r);
+const nsl_stamp_label *nsl_stamp_reader_label(const nsl_stamp_reader *r, size_t i);
+/* Unpacks stamp i into planes [2][40][480] that stamp points to (allocated by the caller). */
+void nsl_stamp_reader_get(const nsl_stamp_reader *r, size_t i, nsl_stamp *stamp);
+nsl_hash nsl_stamp_reader_hash(const nsl_stamp_reader *r); /* of the shards' contents, for provenance */
+
+#endif

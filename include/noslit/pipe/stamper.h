@@ -1,0 +1,49 @@
+/* From exposures to stamps: for each source, band and exposure find trace and wavelengths, read the cut-out, subtract the local
+ * sky, mask by DQ, flip and resample to the canonical grid, combine exposures by inverse variance with outlier rejection, and
+ * compute the expected light of the neighbours (design section 5). Local. */
+#ifndef NOSLIT_PIPE_STAMPER_H
+#define NOSLIT_PIPE_STAMPER_H
+
+#include "noslit/base/log.h"
+#include "noslit/model/render.h"
+#include "noslit/model/stamp.h"
+#include "noslit/pipe/plan.h"
+
+typedef struct nsl_stamper nsl_stamper;
+
+typedef struct {
+  double io_s, resample_s, contamination_s, combine_s;
+  int64_t bytes_read;
+} nsl_stamper_cost;
+
+/* Opens the exposures of a task (each once). An exposure that cannot be read is logged, left out and flagged
+ * (NSL_FLAG_EXPOSURE_LOST) on the sources it should hold; it does not fail the tile. */
+nsl_status nsl_stamper_new(const nsl_config *cfg, const nsl_instrument *inst, const nsl_tile_task *task, const nsl_log *log,
+                           nsl_stamper **out, nsl_error *err);
+void nsl_stamper_free(nsl_stamper *s);
+/* Stamps of the task's sources [first, first+n) into set (cleared first; capacity >= n). A source that cannot be measured
+ * gets an empty stamp with flags. */
+nsl_status nsl_stamper_make(nsl_stamper *s, size_t first, size_t n, nsl_stamp_set *set, nsl_error *err);
+const nsl_stamper_cost *nsl_stamper_spent(const nsl_stamper *s);
+
+/* --- the piece that the mock shares: one detector window of one source, and how windows become a stamp --- */
+
+/* One exposure's view of one source. Planes [h][w] in electrons (e-/s times exptime), background NOT yet subtracted. */
+typedef struct {
+  double x0, y0; /* FITS coordinates of pixel (0, 0) */
+  int w, h;
+  const float *sci, *err;
+  const int32_t *dq;
+  const float *neighbours; /* expected neighbours' light, electrons; NULL for none */
+  double exptime_s;
+  nsl_trace trace; /* of the first order at the source's direct position */
+} nsl_view;
+
+/* Which window of a frame a first-order trace needs (0-based, clipped to nx, ny). 0 when nothing of it is on the frame. */
+int nsl_view_window(const nsl_trace *trace, const nsl_band *band, long nx, long ny, long *x0, long *y0, long *w, long *h);
+
+/* Combines the views of one band into the planes [40][480] of a stamp and its facts. scratch-free; deterministic. */
+nsl_status nsl_views_combine(const nsl_view *views, int n_views, const nsl_band *band, const nsl_dq_bits *dq_bits, float *flux,
+                             float *variance, float *contamination, nsl_stamp_band_info *info, uint32_t *flags, nsl_error *err);
+
+#endif

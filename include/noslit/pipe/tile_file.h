@@ -1,0 +1,38 @@
+/* Tile files: the rows of one tile and the proof that they are whole. The unit of work, restart, re-run and durability. Local.
+ *
+ * Written serially to a temporary name, fsynced, renamed (base/fsio). `complete` is the last attribute written; the content hash
+ * covers every row column and the PDFs. docs/formats.md has the layout. */
+#ifndef NOSLIT_PIPE_TILE_FILE_H
+#define NOSLIT_PIPE_TILE_FILE_H
+
+#include "noslit/base/hash.h"
+#include "noslit/model/rows.h"
+#include "noslit/model/skytile.h"
+
+typedef struct {
+  int order;
+  nsl_tile_id tile;
+  nsl_hash config_hash, model_hash, instrument_hash, input_hash; /* what made it; any difference makes it stale */
+  nsl_hash content_hash;
+  int64_t n_rows;
+  uint64_t seed;
+  int attempts;
+  char code_version[64], code_commit[64], blas_core[32], host[64];
+  double wall_s, cpu_s, io_s, stamp_s, infer_s;
+  int64_t bytes_read;
+  int n_exposures_lost;
+} nsl_tile_head;
+
+/* Writes and publishes. head->content_hash and n_rows are computed here. */
+nsl_status nsl_tile_write(const char *path, nsl_tile_head *head, const nsl_rows *rows, nsl_error *err);
+/* The head only (cheap); an incomplete or foreign file is NSL_E_CORRUPT with the reason. */
+nsl_status nsl_tile_read_head(const char *path, nsl_tile_head *out, nsl_pdf_grid *grid, nsl_error *err);
+/* Everything, checked against row count and content hash. */
+nsl_status nsl_tile_read(const char *path, nsl_tile_head *head, nsl_rows *rows, nsl_error *err);
+/* Full check without keeping the rows. */
+nsl_status nsl_tile_verify(const char *path, nsl_tile_head *out, nsl_error *err);
+
+/* <workdir>/tiles/Norder=<k>/Dir=<d>/Npix=<n>.h5; caller frees. */
+char *nsl_tile_file_path(const char *workdir, int order, nsl_tile_id tile);
+
+#endif
