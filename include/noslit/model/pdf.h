@@ -11,6 +11,8 @@ typedef struct {
 
 double nsl_pdf_edge_z(const nsl_pdf_grid *g, int i); /* z of edge i, 0..n */
 
+/* Inside a bin the distribution is uniform in u. */
+
 /* Summary of one PDF given as probabilities per bin (sum 1). */
 typedef struct {
   double z_mode;                           /* probability-weighted mean of u over 11 bins round the peak, as z */
@@ -20,6 +22,7 @@ typedef struct {
   double entropy;                          /* nats */
 } nsl_pdf_summary;
 
+/* The histogram is normalised by its own sum; one without any probability gives NaN throughout. */
 void nsl_pdf_summarise(const nsl_pdf_grid *g, const float *prob, nsl_pdf_summary *out);
 /* u with cumulative probability q. */
 double nsl_pdf_quantile_u(const nsl_pdf_grid *g, const float *prob, double q);

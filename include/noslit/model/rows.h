@@ -54,8 +54,8 @@ typedef struct {
   float *pdf; /* [n][grid.n] density per unit z; all zero for NSL_FLAG_NO_PDF */
 } nsl_rows;
 
-int nsl_rows_alloc(nsl_rows *rows, size_t n,
-                   const nsl_pdf_grid *grid); /* zeroed (NaN for redshift columns); 0 when out of memory */
+/* Zeroed, NaN in the redshift columns (z_mode to odds). grid NULL: no PDFs (pdf stays NULL). 0 when out of memory. */
+int nsl_rows_alloc(nsl_rows *rows, size_t n, const nsl_pdf_grid *grid);
 void nsl_rows_free(nsl_rows *rows);
 void *nsl_rows_column(const nsl_rows *rows, int column); /* data of column i of nsl_row_columns */
 
