@@ -1,0 +1,62 @@
+#include "noslit/par/mpi_env.h"
+
+#include <mpi.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "noslit/io/h5.h"
+
+enum { END_TIMEOUT_S = 30 };
+
+nsl_mpi nsl_mpi_start(int *argc, char ***argv)
+{
+  nsl_mpi mpi = {0, 1};
+  int provided;
+  /* OMPIO has hung collective HDF5 writes on several file systems (docs/operations.md); a site may still choose it. */
+  setenv("OMPI_MCA_io", "romio321", 0);
+  MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided);
+  MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+  MPI_Comm_rank(MPI_COMM_WORLD, &mpi.rank);
+  MPI_Comm_size(MPI_COMM_WORLD, &mpi.size);
+  return mpi;
+}
+
+static volatile sig_atomic_t end_code;
+
+static void leave_now(int sig)
+{
+  (void)sig;
+  _exit(end_code);
+}
+
+void nsl_mpi_end(int lost, int exit_code)
+{
+  fflush(NULL);
+  nsl_h5_shutdown();
+  if (lost) {
+    /* MPI_Finalize may wait for ever for a rank that is gone. */
+    end_code = exit_code;
+    signal(SIGALRM, leave_now);
+    alarm(END_TIMEOUT_S);
+  }
+  MPI_Finalize();
+}
+
+nsl_status nsl_mpi_agree(nsl_status st, nsl_error *err)
+{
+  struct {
+    int status, rank;
+  } mine = {(int)st, 0}, worst;
+  MPI_Comm_rank(MPI_COMM_WORLD, &mine.rank);
+  MPI_Allreduce(&mine, &worst, 1, MPI_2INT, MPI_MAXLOC, MPI_COMM_WORLD);
+  if (worst.status == NSL_OK) { return NSL_OK; }
+  char text[NSL_ERROR_TEXT_MAX] = "";
+  if (err && mine.rank == worst.rank) { memcpy(text, err->text, sizeof text); }
+  MPI_Bcast(text, sizeof text, MPI_CHAR, worst.rank, MPI_COMM_WORLD);
+  return nsl_fail(err, (nsl_status)worst.status, "%s", text);
+}
+
+void nsl_mpi_barrier(void) { MPI_Barrier(MPI_COMM_WORLD); }
