@@ -1,0 +1,37 @@
+# Re-runs redo exactly the tiles asked for; a changed input makes exactly its tiles stale; merging again changes only those rows.
+. "$(dirname "$0")/_lib.sh"
+dir=$(workdir a)
+expect 0 mpi 3 "$noslit" run "$dir/survey.yaml"
+expect 0 "$noslit" merge "$dir/survey.yaml"
+cp "$dir/catalogue.hdf5" "$dir/before.hdf5"
+list() { (cd "$dir/tiles" && find . -name 'Npix=*.h5' -printf '%p %T@\n' | sort); }
+
+# Nothing to do: no file is touched.
+list > "$dir/list0"
+expect 0 mpi 2 "$noslit" run "$dir/survey.yaml"
+list | diff "$dir/list0" - || fail "a run with nothing to do touched tiles"
+
+# --tiles --force redoes exactly that tile, with the same rows.
+tile=$(cd "$dir/tiles" && find . -name 'Npix=*.h5' | sort | sed -n 2p | sed 's/.*Npix=\([0-9]*\).h5/\1/')
+sleep 0.05
+expect 0 mpi 2 "$noslit" run "$dir/survey.yaml" --tiles "$tile" --force
+changed=$(list | diff "$dir/list0" - | grep -c '^>' || true)
+[ "$changed" = 1 ] || fail "--tiles $tile --force redid $changed tiles"
+expect 0 mpi 2 "$noslit" merge "$dir/survey.yaml"
+same_catalogue "$dir/before.hdf5" "$dir/catalogue.hdf5"
+expect 0 "$noslit" diff "$dir/before.hdf5" "$dir/catalogue.hdf5"
+
+# A damaged tile is found, named and redone.
+file=$(cd "$dir/tiles" && find . -name 'Npix=*.h5' | sort | sed -n 1p)
+truncate -s -100 "$dir/tiles/$file"
+says "corrupt|damaged|incomplete" "$noslit" status "$dir/survey.yaml" --why
+expect 0 mpi 2 "$noslit" run "$dir/survey.yaml"
+expect 0 mpi 2 "$noslit" merge "$dir/survey.yaml"
+same_catalogue "$dir/before.hdf5" "$dir/catalogue.hdf5"
+
+# Another setting of science makes every tile stale; an operational one makes none.
+list > "$dir/list1"
+expect 0 mpi 2 "$noslit" run "$dir/survey.yaml" --set run.lease_s=77
+list | diff "$dir/list1" - || fail "an operational key made tiles stale"
+expect 0 mpi 2 "$noslit" run "$dir/survey.yaml" --stale --set run.samples=8
+[ "$(list | diff "$dir/list1" - | grep -c '^>')" = "$(wc -l < "$dir/list1")" ] || fail "another number of samples did not make every tile stale"
