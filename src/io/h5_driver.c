@@ -1,0 +1,158 @@
+/* The HDF5 file driver that files are written with. After a failed write (a full disk) HDF5 1.10 cannot close its file: the
+ * descriptor and the disk space stay taken and H5close() crashes. This driver therefore remembers the first failure for
+ * nsl_h5_close to report, drops all later writes and lets HDF5 close in peace. The bytes are those of the sec2 driver. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "h5_internal.h"
+
+typedef struct {
+  H5FD_t base; /* first: HDF5 sees only this */
+  int fd;
+  int *write_errno; /* the nsl_h5's */
+  haddr_t allocated, end;
+} driver_file;
+
+typedef struct {
+  int *write_errno;
+} driver_access;
+
+static H5FD_t *driver_open(const char *name, unsigned flags, hid_t access, haddr_t max)
+{
+  (void)max;
+  const driver_access *info = H5Pget_driver_info(access);
+  driver_file *f = calloc(1, sizeof *f);
+  if (!info || !f || !(flags & H5F_ACC_TRUNC)) {
+    free(f);
+    return NULL;
+  }
+  f->write_errno = info->write_errno;
+  f->fd = open(name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (f->fd < 0) {
+    *f->write_errno = errno;
+    free(f);
+    return NULL;
+  }
+  return &f->base;
+}
+
+static herr_t driver_close(H5FD_t *file)
+{
+  driver_file *f = (driver_file *)file;
+  if (close(f->fd) && !*f->write_errno) { *f->write_errno = errno; }
+  free(f);
+  return 0;
+}
+
+static herr_t driver_query(const H5FD_t *file, unsigned long *flags)
+{
+  (void)file;
+  *flags = H5FD_FEAT_AGGREGATE_METADATA | H5FD_FEAT_ACCUMULATE_METADATA | H5FD_FEAT_DATA_SIEVE | H5FD_FEAT_AGGREGATE_SMALLDATA |
+           H5FD_FEAT_DEFAULT_VFD_COMPATIBLE;
+  return 0;
+}
+
+static haddr_t driver_get_allocated(const H5FD_t *file, H5FD_mem_t type)
+{
+  (void)type;
+  return ((const driver_file *)file)->allocated;
+}
+
+static herr_t driver_set_allocated(H5FD_t *file, H5FD_mem_t type, haddr_t address)
+{
+  (void)type;
+  ((driver_file *)file)->allocated = address;
+  return 0;
+}
+
+static haddr_t driver_get_end(const H5FD_t *file, H5FD_mem_t type)
+{
+  (void)type;
+  return ((const driver_file *)file)->end;
+}
+
+/* What was never written reads as zeros, as with sec2. */
+static herr_t driver_read(H5FD_t *file, H5FD_mem_t type, hid_t transfer, haddr_t address, size_t size, void *buffer)
+{
+  (void)type;
+  (void)transfer;
+  driver_file *f = (driver_file *)file;
+  char *out = buffer;
+  while (size) {
+    ssize_t n = pread(f->fd, out, size, (off_t)address);
+    if (n < 0 && errno == EINTR) { continue; }
+    if (n < 0 && !*f->write_errno) { *f->write_errno = errno; }
+    if (n <= 0) {
+      memset(out, 0, size);
+      break;
+    }
+    out += n;
+    size -= (size_t)n;
+    address += (haddr_t)n;
+  }
+  return 0;
+}
+
+static herr_t driver_write(H5FD_t *file, H5FD_mem_t type, hid_t transfer, haddr_t address, size_t size, const void *buffer)
+{
+  (void)type;
+  (void)transfer;
+  driver_file *f = (driver_file *)file;
+  const char *in = buffer;
+  if (address + size > f->end) { f->end = address + size; }
+  while (size && !*f->write_errno) {
+    ssize_t n = pwrite(f->fd, in, size, (off_t)address);
+    if (n < 0 && errno == EINTR) { continue; }
+    if (n <= 0) {
+      *f->write_errno = n ? errno : EIO;
+      break;
+    }
+    in += n;
+    size -= (size_t)n;
+    address += (haddr_t)n;
+  }
+  return 0;
+}
+
+static herr_t driver_truncate(H5FD_t *file, hid_t transfer, hbool_t closing)
+{
+  (void)transfer;
+  (void)closing;
+  driver_file *f = (driver_file *)file;
+  if (f->end == f->allocated) { return 0; }
+  if (!*f->write_errno && ftruncate(f->fd, (off_t)f->allocated)) { *f->write_errno = errno; }
+  f->end = f->allocated;
+  return 0;
+}
+
+int nsl_h5_set_writing_driver(hid_t access, int *write_errno)
+{
+  static const H5FD_class_t driver = {
+#ifdef H5FD_CLASS_VERSION /* since HDF5 1.13.2 */
+      .version = H5FD_CLASS_VERSION,
+      .value = (H5FD_class_value_t)600, /* of the range for private drivers */
+#endif
+      .name = "noslit",
+      .maxaddr = ((haddr_t)1 << 63) - 1,
+      .fc_degree = H5F_CLOSE_WEAK,
+      .fapl_size = sizeof(driver_access),
+      .open = driver_open,
+      .close = driver_close,
+      .query = driver_query,
+      .get_eoa = driver_get_allocated,
+      .set_eoa = driver_set_allocated,
+      .get_eof = driver_get_end,
+      .read = driver_read,
+      .write = driver_write,
+      .truncate = driver_truncate,
+      .fl_map = H5FD_FLMAP_DICHOTOMY,
+  };
+  driver_access info = {write_errno};
+  hid_t id = H5FDregister(&driver);
+  if (id < 0) { return 0; }
+  int ok = H5Pset_driver(access, id, &info) >= 0; /* takes a reference of its own */
+  return H5FDunregister(id) >= 0 && ok;
+}

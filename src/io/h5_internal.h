@@ -1,0 +1,46 @@
+/* What the HDF5 sources share. Private to io. */
+#ifndef NOSLIT_SRC_IO_H5_INTERNAL_H
+#define NOSLIT_SRC_IO_H5_INTERNAL_H
+
+#include <hdf5.h>
+
+#include "noslit/io/h5.h"
+
+enum { NSL_H5_OPEN_DATASETS = 8 };
+
+struct nsl_h5 {
+  hid_t file;
+  char *path;
+  int writable;
+  int write_errno; /* the first failed write, 0 while all went well */
+  /* The datasets used last stay open, so that reading or writing by rows keeps its chunk cache. */
+  struct {
+    char *path;
+    hid_t id;
+  } open[NSL_H5_OPEN_DATASETS];
+  int next; /* slot to be used next */
+};
+
+/* Fills err from HDF5's error stack (call it before any other HDF5 call): "<file>: <object>: cannot <what>: <reason>".
+ * An errno in the stack decides the status; without one it is `otherwise`. object may be NULL. */
+nsl_status nsl_h5_fail(nsl_error *err, nsl_status otherwise, const char *file, const char *object, const char *what);
+
+/* Fails if a write has failed since the file was created; the writing driver does not let HDF5 itself see it. */
+nsl_status nsl_h5_written(nsl_h5 *f, const char *object, nsl_error *err);
+
+/* Gives the file access list the writing driver; 1 on success. *write_errno must live as long as the file is open. */
+int nsl_h5_set_writing_driver(hid_t access, int *write_errno);
+
+hid_t nsl_h5_native_type(nsl_h5_type type);
+
+/* The dataset's id, borrowed from f. Missing: NSL_E_NOTFOUND; not a dataset: NSL_E_FORMAT. */
+nsl_status nsl_h5_dataset(nsl_h5 *f, const char *path, hid_t *id, nsl_error *err);
+/* Closes the datasets that are kept open. */
+nsl_status nsl_h5_drop_datasets(nsl_h5 *f, nsl_error *err);
+
+/* 1 when the dataset holds strings, 0 when numbers, -1 when neither. */
+int nsl_h5_is_text(hid_t dataset);
+/* Strings (fixed or variable) of rows [first, first+count) of a 1-D dataset, cut to size-1 characters, NUL-terminated. */
+nsl_status nsl_h5_read_text_rows(nsl_h5 *f, const char *path, size_t first, size_t count, char *out, size_t size, nsl_error *err);
+
+#endif
