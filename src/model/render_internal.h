@@ -1,0 +1,52 @@
+/* The parts of the renderer (render.c says how they fit together). */
+#ifndef NOSLIT_MODEL_RENDER_INTERNAL_H
+#define NOSLIT_MODEL_RENDER_INTERNAL_H
+
+#include "noslit/model/render.h"
+
+#define NSL_LANES 8 /* floats per vector; rows and columns of the tables are padded to it */
+
+/* The profile in the frame sheared along the trace, sampled on integer offsets and prefiltered so that cubic B-spline weights
+ * interpolate it in both directions: k[(t - t_min) * rows_padded + (m - m_min)], t along the dispersion, m across. */
+typedef struct {
+  int t_min, t_max, m_min, m_max;
+  int rows_padded;
+  float *k;
+  size_t capacity;
+  double *work; /* the same in double while it is made */
+  size_t work_capacity;
+} nsl_kernel;
+
+/* How far the profile reaches in the sheared frame (px, prefilter margin included). */
+typedef struct {
+  int t_min, t_max, m_min, m_max;
+} nsl_reach;
+
+/* slope: of the trace at the window. */
+nsl_reach nsl_kernel_reach(const nsl_mix *mix, double slope);
+/* Rows outside [m_min, m_max] are not made. */
+nsl_status nsl_kernel_make(nsl_kernel *kernel, const nsl_mix *mix, double slope, int m_min, int m_max, nsl_error *err);
+void nsl_kernel_free(nsl_kernel *kernel);
+
+/* Cubic B-spline weights for a position p: columns i0 .. i0 + 3 (i0 returned) get w[0..3]. */
+static inline long nsl_spline_weights(double p, double w[4])
+{
+  long i = (long)p - (p < (double)(long)p);
+  double f = p - (double)i, g = 1 - f;
+  w[0] = g * g * g / 6;
+  w[1] = (4 - 6 * f * f + 3 * f * f * f) / 6;
+  w[2] = (4 - 6 * g * g + 3 * g * g * g) / 6;
+  w[3] = f * f * f / 6;
+  return i - 1;
+}
+
+/* Adds the electrons of the beam between dx_lo and dx_hi, as B-spline deposits, to line[0..n) whose first element is FITS column
+ * x_first. */
+void nsl_spectrum_deposit(const nsl_trace *trace, const nsl_sensitivity *sens, const nsl_sed *sed, double scale_seconds,
+                          double dx_lo, double dx_hi, double x_first, int n, double *line);
+
+/* g[(m - m_min) * stride + i] = sum over t of kernel(t, m) line[i + t_max - t]: line has n + t_max - t_min elements; stride is a
+ * multiple of NSL_LANES not below n, and line is readable up to stride + t_max - t_min. */
+void nsl_convolve_rows(const nsl_kernel *kernel, const float *line, int n, int stride, float *g);
+
+#endif
