@@ -1,5 +1,7 @@
 /* Stamp files: training, validation, calibration and test stamps with their truth, stored compactly (HDF5). Local.
- * flux as int16 in units of quantum electrons; variance and contamination as logarithmic / square-root uint8. */
+ * flux as int16 in units of quantum electrons; variance and contamination as logarithmic / square-root uint8. What that loses
+ * (src/pipe/stamp_file_layout.h): flux at most sigma/32 on 95 % of the pixels, sigma under 2 %. Every stamp carries a hash that
+ * the reader checks. docs/formats.md has the layout. */
 #ifndef NOSLIT_PIPE_STAMP_FILE_H
 #define NOSLIT_PIPE_STAMP_FILE_H
 
@@ -19,6 +21,8 @@ typedef struct {
   int32_t subtype;                /* of the mock's population */
 } nsl_stamp_label;
 
+/* Keeps the stamps packed in memory (154 kB each) until finish writes and publishes the file. A plane that is not finite, or a
+ * negative variance or contamination, is NSL_E_VALUE and the stamp is not added. provenance_json may be NULL. */
 typedef struct nsl_stamp_writer nsl_stamp_writer;
 nsl_status nsl_stamp_writer_new(const char *path, const nsl_instrument *inst, const char *provenance_json, nsl_stamp_writer **out,
                                 nsl_error *err);
@@ -32,6 +36,9 @@ nsl_status nsl_stamp_reader_open(const char *const *paths, size_t n_paths, int r
                                  nsl_error *err);
 void nsl_stamp_reader_close(nsl_stamp_reader *r);
 size_t nsl_stamp_reader_count(const nsl_stamp_reader *r);
+size_t nsl_stamp_reader_total(const nsl_stamp_reader *r);           /* stamps of all ranks together */
+size_t nsl_stamp_reader_index(const nsl_stamp_reader *r, size_t i); /* place of stamp i in the whole sequence */
+const nsl_band *nsl_stamp_reader_bands(const nsl_stamp_reader *r);  /* [2]: the canonical grids, the same in all shards */
 const nsl_stamp_label *nsl_stamp_reader_label(const nsl_stamp_reader *r, size_t i);
 /* Unpacks stamp i into planes [2][40][480] that stamp points to (allocated by the caller). */
 void nsl_stamp_reader_get(const nsl_stamp_reader *r, size_t i, nsl_stamp *stamp);

@@ -1,0 +1,198 @@
+/* The columns of a stamp file: one table says where each stands in memory and in the file, so reading, writing and hashing
+ * agree. And the canonical band grids as attributes, which model files carry too. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "noslit/base/str.h"
+#include "pipe/stamp_file_layout.h"
+
+typedef struct {
+  const char *path;
+  nsl_h5_type type;
+  int per_band;  /* [n][2] instead of [n] */
+  size_t offset; /* in nsl_stamp_record; of band 0 */
+  size_t stride; /* from band to band */
+} column;
+
+#define LABEL(member, type)                                                \
+  {                                                                        \
+    "label/" #member, type, 0, offsetof(nsl_stamp_record, label.member), 0 \
+  }
+#define BAND(member, type)                                                                             \
+  {                                                                                                    \
+    "facts/" #member, type, 1, offsetof(nsl_stamp_record, band[0].member), sizeof(nsl_stamp_band_info) \
+  }
+#define SCALE(member)                                                                                     \
+  {                                                                                                       \
+    "scale/" #member, NSL_H5_F32, 1, offsetof(nsl_stamp_record, scale[0].member), sizeof(nsl_stamp_scale) \
+  }
+#define FACT(member, type)                                           \
+  {                                                                  \
+    "facts/" #member, type, 0, offsetof(nsl_stamp_record, member), 0 \
+  }
+
+static const column columns[] = {LABEL(source_id, NSL_H5_I64),
+                                 LABEL(z, NSL_H5_F64),
+                                 LABEL(mag, NSL_H5_F32),
+                                 LABEL(snr_gv, NSL_H5_F32),
+                                 LABEL(snr_gi, NSL_H5_F32),
+                                 LABEL(snr_gv_true, NSL_H5_F32),
+                                 LABEL(snr_gi_true, NSL_H5_F32),
+                                 LABEL(contamination, NSL_H5_F32),
+                                 LABEL(type, NSL_H5_I32),
+                                 LABEL(subtype, NSL_H5_I32),
+                                 BAND(n_exp, NSL_H5_I32),
+                                 BAND(exptime_s, NSL_H5_F32),
+                                 BAND(coverage, NSL_H5_F32),
+                                 BAND(snr, NSL_H5_F32),
+                                 BAND(contamination, NSL_H5_F32),
+                                 FACT(flags, NSL_H5_U32),
+                                 FACT(re_px, NSL_H5_F32),
+                                 FACT(q, NSL_H5_F32),
+                                 FACT(pa_x_deg, NSL_H5_F32),
+                                 FACT(sersic_n, NSL_H5_F32),
+                                 SCALE(quantum),
+                                 SCALE(ln_var_min),
+                                 SCALE(ln_var_step),
+                                 SCALE(contamination_max),
+                                 FACT(hash, NSL_H5_I64)};
+enum { N_COLUMNS = sizeof columns / sizeof *columns, HASH_COLUMN = N_COLUMNS - 1 };
+
+static size_t per_row(const column *c) { return c->per_band ? NSL_STAMP_BANDS : 1; }
+
+nsl_status nsl_stamp_records_write(nsl_h5 *f, const nsl_stamp_record *records, size_t n, nsl_error *err)
+{
+  nsl_status st = NSL_OK;
+  char *flat = malloc((n + 1) * NSL_STAMP_BANDS * sizeof(int64_t));
+  if (!flat) { NSL_THROW(err, NSL_E_NOMEM, "columns of %zu stamps", n); }
+  NSL_TRY(nsl_h5_group(f, "/label", err));
+  NSL_TRY(nsl_h5_group(f, "/facts", err));
+  NSL_TRY(nsl_h5_group(f, "/scale", err));
+  for (int k = 0; k < N_COLUMNS; k++) {
+    const column *c = &columns[k];
+    size_t size = nsl_h5_type_size(c->type), m = per_row(c);
+    for (size_t i = 0; i < n * m; i++) {
+      memcpy(flat + i * size, (const char *)&records[i / m] + c->offset + i % m * c->stride, size);
+    }
+    size_t dims[2] = {n, m};
+    NSL_TRY(nsl_h5_write(f, c->path, c->type, c->per_band ? 2 : 1, dims, flat, NULL, err));
+  }
+cleanup:
+  free(flat);
+  return st;
+}
+
+nsl_status nsl_stamp_records_read(nsl_h5 *f, nsl_stamp_record *records, size_t n, nsl_error *err)
+{
+  nsl_status st = NSL_OK;
+  char *flat = malloc((n + 1) * NSL_STAMP_BANDS * sizeof(int64_t));
+  if (!flat) { NSL_THROW(err, NSL_E_NOMEM, "columns of %zu stamps", n); }
+  for (int k = 0; k < N_COLUMNS; k++) {
+    const column *c = &columns[k];
+    size_t size = nsl_h5_type_size(c->type), m = per_row(c);
+    NSL_TRY(nsl_h5_read(f, c->path, c->type, n * m, flat, err));
+    for (size_t i = 0; i < n * m; i++) { memcpy((char *)&records[i / m] + c->offset + i % m * c->stride, flat + i * size, size); }
+  }
+cleanup:
+  free(flat);
+  return st;
+}
+
+int64_t nsl_stamp_record_hash(const nsl_stamp_record *r, const nsl_stamp_block *b, size_t i)
+{
+  char facts[N_COLUMNS * NSL_STAMP_BANDS * sizeof(int64_t)];
+  size_t used = 0;
+  for (int k = 0; k < HASH_COLUMN; k++) {
+    const column *c = &columns[k];
+    size_t size = nsl_h5_type_size(c->type);
+    for (size_t j = 0; j < per_row(c); j++) {
+      memcpy(facts + used, (const char *)r + c->offset + j * c->stride, size);
+      used += size;
+    }
+  }
+  nsl_hash part[4] = {nsl_hash_bytes(facts, used),
+                      nsl_hash_bytes(b->flux + i * NSL_STAMP_PIXELS, NSL_STAMP_PIXELS * sizeof *b->flux),
+                      nsl_hash_bytes(b->variance + i * NSL_STAMP_PIXELS, NSL_STAMP_PIXELS),
+                      nsl_hash_bytes(b->contamination + i * NSL_STAMP_PIXELS, NSL_STAMP_PIXELS)};
+  return (int64_t)nsl_hash_bytes(part, sizeof part).lo;
+}
+
+nsl_hash nsl_stamps_content_hash(const nsl_band band[NSL_STAMP_BANDS], const int64_t *hashes, size_t n)
+{
+  struct {
+    nsl_hash stamps;
+    double grid[NSL_STAMP_BANDS][4];
+    char name[NSL_STAMP_BANDS][8];
+  } all;
+  memset(&all, 0, sizeof all);
+  all.stamps = nsl_hash_bytes(hashes, n * sizeof *hashes);
+  for (int b = 0; b < NSL_STAMP_BANDS; b++) {
+    const double grid[4] = {band[b].lambda0_a, band[b].dlambda_a, band[b].lambda_min_a, band[b].lambda_max_a};
+    memcpy(all.grid[b], grid, sizeof grid);
+    memcpy(all.name[b], band[b].name, strnlen(band[b].name, sizeof all.name[b]));
+  }
+  return nsl_hash_bytes(&all, sizeof all);
+}
+
+static const struct {
+  const char *key;
+  size_t offset;
+} grid_keys[] = {{"lambda0_a", offsetof(nsl_band, lambda0_a)},
+                 {"dlambda_a", offsetof(nsl_band, dlambda_a)},
+                 {"lambda_min_a", offsetof(nsl_band, lambda_min_a)},
+                 {"lambda_max_a", offsetof(nsl_band, lambda_max_a)},
+                 {"psf_ree80_arcsec", offsetof(nsl_band, psf_ree80_arcsec)}};
+enum { N_GRID_KEYS = sizeof grid_keys / sizeof *grid_keys };
+
+nsl_status nsl_bands_put(nsl_h5 *f, const nsl_band band[NSL_STAMP_BANDS], nsl_error *err)
+{
+  nsl_status st = NSL_OK;
+  for (int b = 0; b < NSL_STAMP_BANDS; b++) {
+    char key[64];
+    snprintf(key, sizeof key, "band%d_name", b);
+    NSL_TRY(nsl_h5_put_text(f, "/", key, band[b].name, err));
+    for (int k = 0; k < N_GRID_KEYS; k++) {
+      snprintf(key, sizeof key, "band%d_%s", b, grid_keys[k].key);
+      NSL_TRY(nsl_h5_put_f64(f, "/", key, *(const double *)((const char *)&band[b] + grid_keys[k].offset), err));
+    }
+  }
+cleanup:
+  return st;
+}
+
+nsl_status nsl_bands_get(nsl_h5 *f, nsl_band band[NSL_STAMP_BANDS], nsl_error *err)
+{
+  nsl_status st = NSL_OK;
+  char *name = NULL;
+  for (int b = 0; b < NSL_STAMP_BANDS; b++) {
+    char key[64];
+    band[b] = (nsl_band){0};
+    snprintf(key, sizeof key, "band%d_name", b);
+    free(name);
+    name = NULL;
+    NSL_TRY(nsl_h5_get_text(f, "/", key, &name, err));
+    if (strlen(name) >= sizeof band[b].name) { NSL_THROW(err, NSL_E_FORMAT, "%s is longer than a band's name", key); }
+    memcpy(band[b].name, name, strlen(name) + 1);
+    for (int k = 0; k < N_GRID_KEYS; k++) {
+      snprintf(key, sizeof key, "band%d_%s", b, grid_keys[k].key);
+      NSL_TRY(nsl_h5_get_f64(f, "/", key, (double *)((char *)&band[b] + grid_keys[k].offset), err));
+    }
+  }
+cleanup:
+  free(name);
+  return st;
+}
+
+char *nsl_bands_difference(const nsl_band a[NSL_STAMP_BANDS], const nsl_band b[NSL_STAMP_BANDS])
+{
+  for (int i = 0; i < NSL_STAMP_BANDS; i++) {
+    if (strcmp(a[i].name, b[i].name) != 0) { return nsl_strf("band %d is %s, not %s", i, a[i].name, b[i].name); }
+    if (fabs(a[i].lambda0_a - b[i].lambda0_a) > 1e-6 || fabs(a[i].dlambda_a - b[i].dlambda_a) > 1e-9) {
+      return nsl_strf("the canonical grid of %s is %.9g + %.9g i Angstrom, not %.9g + %.9g i", a[i].name, a[i].lambda0_a,
+                      a[i].dlambda_a, b[i].lambda0_a, b[i].dlambda_a);
+    }
+  }
+  return NULL;
+}
