@@ -26,7 +26,7 @@ typedef struct {
 
 typedef struct {
   char name;             /* 'A' first order, 'B' zeroth, 'C' ... as the file says */
-  double dx_min, dx_max; /* BEAMx: extent in px relative to the direct position */
+  double dx_min, dx_max; /* BEAMx: extent in px relative to the direct position (as grizli reads it, without XOFF) */
   nsl_field_poly xoff, yoff;
   int n_dydx, n_dldp; /* number of coefficients */
   nsl_field_poly dydx[NSL_TRACE_TERMS_MAX], dldp[NSL_TRACE_TERMS_MAX];
@@ -49,8 +49,8 @@ const nsl_beam *nsl_trace_conf_beam(const nsl_trace_conf *conf, char name);
 
 /* A beam evaluated at one direct-image position. */
 typedef struct {
-  double x0, y0; /* where dx = dy = 0: x + XOFF, y + YOFF */
-  double dx_min, dx_max;
+  double x0, y0;         /* where dx = dy = 0: x + XOFF, y + YOFF */
+  double dx_min, dx_max; /* counted from x0: BEAMx minus XOFF */
   int n_dydx, n_dldp;
   double dydx[NSL_TRACE_TERMS_MAX], dldp[NSL_TRACE_TERMS_MAX];
 } nsl_trace;
@@ -61,7 +61,8 @@ double nsl_trace_slope(const nsl_trace *t, double dx);   /* d dy / d dx */
 double nsl_trace_path(const nsl_trace *t, double dx);    /* signed path length, exact for a straight trace, Gauss-Legendre else */
 double nsl_trace_lambda(const nsl_trace *t, double dx);  /* Angstrom */
 double nsl_trace_dlambda(const nsl_trace *t, double dx); /* d lambda / d dx, signed, Angstrom per px */
-/* The dx in [dx_min - 1, dx_max + 1] with this wavelength; 0 if there is none (or the solution is not monotonic there). */
+/* The dx in [dx_min - 1, dx_max + 1] with this wavelength; 0 if there is none (or the solution is seen to turn round: the sign of
+ * dlambda/ddx must be the same at both ends and at the root). */
 int nsl_trace_dx_of_lambda(const nsl_trace *t, double lambda_a, double *dx);
 
 double nsl_sensitivity_at(const nsl_sensitivity *s, double lambda_a); /* linear interpolation */
