@@ -1,7 +1,8 @@
 /* Tile files: the rows of one tile and the proof that they are whole. The unit of work, restart, re-run and durability. Local.
  *
  * Written serially to a temporary name, fsynced, renamed (base/fsio). `complete` is the last attribute written; the content hash
- * covers every row column and the PDFs. docs/formats.md has the layout. */
+ * covers every row column and the PDFs; behind the HDF5 bytes stands a seal of 2048 bytes with the head and the hash of all bytes
+ * before it, so that a head is one small read and damage is found before HDF5 sees it. docs/formats.md has the layout. */
 #ifndef NOSLIT_PIPE_TILE_FILE_H
 #define NOSLIT_PIPE_TILE_FILE_H
 
@@ -23,14 +24,22 @@ typedef struct {
   int n_exposures_lost;
 } nsl_tile_head;
 
-/* Writes and publishes. head->content_hash and n_rows are computed here. */
+/* Hash of rows [first, first + n) as the content of a tile: the same rows of the catalogue give the same hash. */
+nsl_status nsl_tile_content_hash(int order, nsl_tile_id tile, const nsl_rows *rows, size_t first, size_t n, nsl_hash *out,
+                                 nsl_error *err);
+
+/* Writes and publishes, with the folders on the way. head->content_hash and n_rows are computed here. Rows must belong to the
+ * tile and be sorted by strictly ascending object_id. */
 nsl_status nsl_tile_write(const char *path, nsl_tile_head *head, const nsl_rows *rows, nsl_error *err);
-/* The head only (cheap); an incomplete or foreign file is NSL_E_CORRUPT with the reason. */
+/* The head only (one read of 2 kB, no HDF5); an incomplete or foreign file is NSL_E_CORRUPT with the reason. grid may be NULL. */
 nsl_status nsl_tile_read_head(const char *path, nsl_tile_head *out, nsl_pdf_grid *grid, nsl_error *err);
-/* Everything, checked against row count and content hash. */
+/* Everything, checked against the seal, row count and content hash. head may be NULL. */
 nsl_status nsl_tile_read(const char *path, nsl_tile_head *head, nsl_rows *rows, nsl_error *err);
-/* Full check without keeping the rows. */
+/* Full check without keeping the rows. out may be NULL. */
 nsl_status nsl_tile_verify(const char *path, nsl_tile_head *out, nsl_error *err);
+
+/* The object ids alone, into ids[n_rows of the head]; checked by the file's own checksums only. */
+nsl_status nsl_tile_read_ids(const char *path, int64_t n_rows, int64_t *ids, nsl_error *err);
 
 /* <workdir>/tiles/Norder=<k>/Dir=<d>/Npix=<n>.h5; caller frees. */
 char *nsl_tile_file_path(const char *workdir, int order, nsl_tile_id tile);
