@@ -1,4 +1,4 @@
-/* The table of subcommands: one cmd_<name>.c each. */
+/* The table of subcommands: one cmd_<name>.c each, listed in commands.c. */
 #ifndef NOSLIT_CLI_COMMAND_H
 #define NOSLIT_CLI_COMMAND_H
 
@@ -14,40 +14,50 @@
 #define NSL_EXIT_QUARANTINED 3
 #define NSL_EXIT_DRAINED 75
 
+#define NSL_CLI_OVERRIDES_MAX 64
+
+typedef struct nsl_command nsl_command;
+
 typedef struct {
-  nsl_mpi mpi;
-  nsl_log log;
-  int argc; /* arguments after the subcommand */
+  const nsl_command *command;
+  nsl_mpi mpi; /* rank 0 of 1 for commands that do not use MPI */
+  nsl_log log; /* only the root rank logs below warnings */
+  int argc;    /* arguments after the subcommand, common options taken out */
   char **argv;
+  const char *overrides[NSL_CLI_OVERRIDES_MAX]; /* --set key=value */
+  int n_overrides;
+  int lost_ranks; /* set by a command that lost workers: then the end of MPI is bounded in time */
 } nsl_cli;
 
-typedef struct {
+struct nsl_command {
   const char *name, *arguments, *summary;
-  int uses_mpi;             /* start MPI before the command runs */
-  int (*run)(nsl_cli *cli); /* returns the exit code; has printed its own error through nsl_cli_error */
-  const char *help;         /* the options, a few lines */
-} nsl_command;
+  int uses_mpi;             /* MPI is started before the command runs */
+  int (*run)(nsl_cli *cli); /* returns the exit code; has reported its own error through nsl_cli_error */
+  const char *help;         /* the options, a few lines, each ending in a newline */
+};
 
+/* Ends with NULL. */
+extern const nsl_command *const nsl_commands[];
 extern const nsl_command nsl_cmd_simulate, nsl_cmd_train, nsl_cmd_plan, nsl_cmd_run, nsl_cmd_merge, nsl_cmd_status,
     nsl_cmd_validate, nsl_cmd_show, nsl_cmd_diff, nsl_cmd_verify, nsl_cmd_model, nsl_cmd_config;
 
-/* Prints "noslit <command>: error: <text>" on the root rank (or on the failing one) and returns the exit code of the error. */
+/* Prints "noslit <command>: <text>" to stderr and returns the exit code of the error. Under MPI call it on every rank after
+ * nsl_mpi_agree: only rank 0 prints. */
 int nsl_cli_error(const nsl_cli *cli, const nsl_error *err);
 
 /* Options common to all commands are taken out before `run` sees them: --set key=value, --quiet, --verbose, --log FILE, --help. */
 typedef struct {
-  const char *name; /* "--truth" */
-  int takes_value;
-  const char **value; /* set to the argument; or, for flags, */
-  int *flag;          /* set to 1 */
+  const char *name;   /* "--truth" */
+  const char **value; /* gets the argument that follows; NULL for a flag */
+  int *flag;          /* set to 1; NULL for an option with a value */
 } nsl_option;
 
-/* Parses options (and SELECT, if select is not NULL) and up to max_positional positional arguments; says what it did not
- * understand, with the nearest option. */
+/* Parses cli->argv: options ("--x value" or "--x=value"), SELECT if select is not NULL, and up to max_positional positional
+ * arguments. What it does not understand is NSL_E_USAGE with the nearest option. */
 nsl_status nsl_cli_parse(nsl_cli *cli, const nsl_option *options, int n_options, nsl_select *select, const char **positional,
                          int max_positional, int *n_positional, nsl_error *err);
 
-/* Loads the configuration named by the first positional argument, with --set overrides. */
-nsl_status nsl_cli_config(nsl_cli *cli, const char *path, nsl_config **out, nsl_error *err);
+/* Loads a configuration with the --set overrides. Under MPI: local, every rank reads the (small) file. */
+nsl_status nsl_cli_config(const nsl_cli *cli, const char *path, nsl_config **out, nsl_error *err);
 
 #endif
