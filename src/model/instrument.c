@@ -2,6 +2,7 @@
 #include "noslit/model/instrument.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -306,6 +307,14 @@ const nsl_grating *nsl_detector_grating(const nsl_detector *det, double x_px)
     if (x_px >= det->gratings[g].x_min && x_px < det->gratings[g].x_max) { return &det->gratings[g]; }
   }
   return NULL;
+}
+
+void nsl_band_columns(const nsl_band *band, int n, int *x0, int *x1)
+{
+  double first = ceil((band->lambda_min_a - band->lambda0_a) / band->dlambda_a);
+  double last = floor((band->lambda_max_a - band->lambda0_a) / band->dlambda_a);
+  *x0 = first < 0 ? 0 : first > n ? n : (int)first;
+  *x1 = last + 1 < *x0 ? *x0 : last + 1 > n ? n : (int)last + 1;
 }
 
 int nsl_instrument_stamp_slot(const nsl_instrument *inst, int band)

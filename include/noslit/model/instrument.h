@@ -61,6 +61,8 @@ void nsl_instrument_free(nsl_instrument *inst); /* what it holds, not the struct
 const nsl_detector *nsl_instrument_detector(const nsl_instrument *inst, int id); /* NULL if unknown */
 /* The grating over a direct position, or NULL outside all. */
 const nsl_grating *nsl_detector_grating(const nsl_detector *det, double x_px);
+/* Columns [x0, x1) of n canonical ones whose centres lie in the band's range (coverage, SNR). */
+void nsl_band_columns(const nsl_band *band, int n, int *x0, int *x1);
 /* Position (0 or 1) of a band in the stamp, or -1. */
 int nsl_instrument_stamp_slot(const nsl_instrument *inst, int band);
 

@@ -49,8 +49,24 @@ int nsl_stamp_set_alloc(nsl_stamp_set *set, size_t capacity);
 void nsl_stamp_set_free(nsl_stamp_set *set);
 void nsl_stamp_set_clear(nsl_stamp_set *set); /* n = 0, planes zero */
 
+/* The extraction box: 2.0 arcsec, 27 rows about the trace, the outermost two counting half. Weight of row y, 0 outside. */
+#define NSL_STAMP_BOX_FIRST 6
+#define NSL_STAMP_BOX_LAST 33
+double nsl_stamp_box_weight(int y);
+
 /* SNR of a band as the paper defines it (facts A1.5): box extraction of 2.0 arcsec (27 rows) round the trace, mean over the
- * columns with data of max(F,0)/sigma (0 where sigma <= 0), contamination subtracted from F. columns: [x0, x1). */
+ * columns with data of max(F,0)/sigma (0 where sigma <= 0), contamination subtracted from F. columns: [x0, x1).
+ * contamination may be NULL. 0 when there is no data. */
 float nsl_stamp_snr(const float *flux, const float *variance, const float *contamination, int x0, int x1);
+
+/* Expected neighbours' light over all light in the box and columns [x0, x1). All light is at least one standard deviation of
+ * itself, so that a faint source is not called contaminated by noise. */
+float nsl_stamp_contamination(const float *flux, const float *variance, const float *contamination, int x0, int x1);
+
+/* Fraction of the columns [x0, x1) with data on at least half of the box's rows. */
+float nsl_stamp_coverage(const float *variance, int x0, int x1);
+
+/* NO_GV / NO_GI and PARTIAL_GV / PARTIAL_GI of a slot (0, 1). */
+uint32_t nsl_stamp_slot_flags(const nsl_stamp_band_info *info, int slot);
 
 #endif

@@ -39,11 +39,29 @@ typedef struct {
   nsl_trace trace; /* of the first order at the source's direct position */
 } nsl_view;
 
-/* Which window of a frame a first-order trace needs (0-based, clipped to nx, ny). 0 when nothing of it is on the frame. */
-int nsl_view_window(const nsl_trace *trace, const nsl_band *band, long nx, long ny, long *x0, long *y0, long *w, long *h);
+/* How views are treated; keys of section `stamp`. */
+typedef struct {
+  double reject_sigma; /* outlier rejection between exposures */
+  int sky_rows;        /* rows above and below the stamp for the local sky; 0: no sky is subtracted */
+} nsl_view_settings;
 
-/* Combines the views of one band into the planes [40][480] of a stamp and its facts. scratch-free; deterministic. */
-nsl_status nsl_views_combine(const nsl_view *views, int n_views, const nsl_band *band, const nsl_dq_bits *dq_bits, float *flux,
-                             float *variance, float *contamination, nsl_stamp_band_info *info, uint32_t *flags, nsl_error *err);
+nsl_view_settings nsl_view_settings_from(const nsl_config *cfg);
+
+/* Which window of a frame a first-order trace needs (0-based, clipped to nx, ny): all columns of the band's stamp that the beam
+ * reaches, the stamp's rows and the sky's. 0 when nothing of it is on the frame. */
+int nsl_view_window(const nsl_trace *trace, const nsl_band *band, const nsl_view_settings *settings, long nx, long ny, long *x0,
+                    long *y0, long *w, long *h);
+
+/* Combines the views of one band into the planes [40][480] of a stamp and its facts. Views of both gratings may be mixed: those
+ * in which wavelengths grow to the left are turned by 180 degrees (x and y), which leaves the shape of a source that is
+ * symmetric about its centre as it is. Flags are set (never cleared) as far as one band tells: CONTAMINATED, SATURATED, MANY_BAD,
+ * FEW_EXPOSURES; nsl_stamp_slot_flags gives the rest. Deterministic; memory is its own affair.
+ *
+ * Flux is interpolated bilinearly and scaled by the ratio of pixel widths r; the variance of a stamp pixel is r sum(w var), not
+ * sum(r^2 w^2 var): each detector pixel enters several stamp pixels with weights that add to one, so the former adds up to the
+ * right variance of a box, which is what extraction needs, while the latter forgets the covariances. */
+nsl_status nsl_views_combine(const nsl_view *views, int n_views, const nsl_band *band, const nsl_dq_bits *dq_bits,
+                             const nsl_view_settings *settings, float *flux, float *variance, float *contamination,
+                             nsl_stamp_band_info *info, uint32_t *flags, nsl_error *err);
 
 #endif
