@@ -1,0 +1,189 @@
+/* Puts a source's spectrum together: stars, dust, lines, redshift, magnitude. */
+#include "noslit/model/spectrum.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fast_exp.h"
+#include "spectrum_internal.h"
+
+#define LIGHT_SPEED_KM_S 299792.458
+
+struct nsl_spectra {
+  nsl_star_table star[N_STARS];
+  float dust[REST_N]; /* 0.4 ln 10 k(lambda) */
+  float old[REST_N], young[REST_N], depth[REST_N];
+  double lambda[NSL_SPECTRUM_N];
+};
+
+nsl_status nsl_spectra_new(nsl_spectra **out, nsl_error *err)
+{
+  nsl_spectra *s = calloc(1, sizeof *s);
+  if (!s) { return nsl_fail(err, NSL_E_NOMEM, "spectrum library"); }
+  for (int k = 0; k < N_STARS; k++) {
+    nsl_status st = nsl_star_table_make(k, &s->star[k], err);
+    if (st != NSL_OK) {
+      nsl_spectra_free(s);
+      return st;
+    }
+  }
+  for (int i = 0; i < REST_N; i++) { s->dust[i] = (float)(0.4 * M_LN10 * nsl_calzetti_k(REST_LAMBDA0_A + REST_STEP_A * i)); }
+  for (int i = 0; i < NSL_SPECTRUM_N; i++) { s->lambda[i] = NSL_SPECTRUM_LAMBDA0_A + NSL_SPECTRUM_STEP_A * i; }
+  *out = s;
+  return NSL_OK;
+}
+
+void nsl_spectra_free(nsl_spectra *s)
+{
+  if (!s) { return; }
+  for (int k = 0; k < N_STARS; k++) { nsl_star_table_free(&s->star[k]); }
+  free(s);
+}
+
+const double *nsl_spectra_lambda(const nsl_spectra *s) { return s->lambda; }
+
+__attribute__((target_clones("avx2", "default"))) static void add_depth(float *restrict to, const float *restrict from, float f,
+                                                                        int n)
+{
+  for (int i = 0; i < n; i++) { to[i] += f * from[i]; }
+}
+
+__attribute__((target_clones("avx2", "default"))) static void add_star(float *restrict old, float *restrict young,
+                                                                       const float *restrict continuum, const float *restrict depth,
+                                                                       float w_old, float w_young, int n)
+{
+  for (int i = 0; i < n; i++) {
+    float f = continuum[i] * nsl_fast_exp(-depth[i]);
+    old[i] += w_old * f;
+    young[i] += w_young * f;
+  }
+}
+
+__attribute__((target_clones("avx2", "default"))) static void screen(float *restrict f, const float *restrict dust, float ebv,
+                                                                     int n)
+{
+  for (int i = 0; i < n; i++) { f[i] *= nsl_fast_exp(-ebv * dust[i]); }
+}
+
+/* Stellar light in the rest frame, rest pixels [i0, i1) only, into s->old. */
+static void stars(nsl_spectra *s, const nsl_sed_params *p, const double w_old[N_STARS], const double w_young[N_STARS], int i0,
+                  int i1)
+{
+  int n = i1 - i0;
+  memset(s->old + i0, 0, (size_t)n * sizeof(float));
+  memset(s->young + i0, 0, (size_t)n * sizeof(float));
+  for (int k = 0; k < N_STARS; k++) {
+    if (w_old[k] < 1e-4 && w_young[k] < 1e-4) { continue; }
+    memset(s->depth + i0, 0, (size_t)n * sizeof(float));
+    for (int g = 0; g < NSL_SED_GROUPS; g++) {
+      if (s->star[k].depth[g]) { add_depth(s->depth + i0, s->star[k].depth[g] + i0, (float)p->strength[g], n); }
+    }
+    add_star(s->old + i0, s->young + i0, s->star[k].continuum + i0, s->depth + i0, (float)w_old[k], (float)w_young[k], n);
+  }
+  screen(s->old + i0, s->dust + i0, (float)p->ebv_old, n);
+  screen(s->young + i0, s->dust + i0, (float)p->ebv_young, n);
+  for (int i = i0; i < i1; i++) { s->old[i] += s->young[i]; }
+}
+
+static void star_weights(double temperature_k, double w[N_STARS])
+{
+  memset(w, 0, N_STARS * sizeof *w);
+  int k = 0;
+  while (k < N_STARS - 2 && temperature_k < nsl_star_temperature_k[k + 1]) { k++; }
+  double t = (temperature_k - nsl_star_temperature_k[k]) / (nsl_star_temperature_k[k + 1] - nsl_star_temperature_k[k]);
+  t = t < 0 ? 0 : t > 1 ? 1 : t;
+  w[k] = 1 - t;
+  w[k + 1] = t;
+}
+
+static void continuum(nsl_spectra *s, const nsl_sed_params *p, double *flam)
+{
+  double scale = 1 / (1 + p->z), w_old[N_STARS] = {0}, w_young[N_STARS] = {0};
+  int i0 = (int)((NSL_SPECTRUM_LAMBDA0_A * scale - REST_LAMBDA0_A) / REST_STEP_A),
+      i1 = (int)((s->lambda[NSL_SPECTRUM_N - 1] * scale - REST_LAMBDA0_A) / REST_STEP_A) + 3;
+  int ha = (int)((nsl_line_list[LINE_HA].lambda_a - REST_LAMBDA0_A) / REST_STEP_A) + 2; /* its continuum sets the lines */
+  if (i1 < ha) { i1 = ha; }
+  if (i0 < 0) { i0 = 0; }
+  if (i1 > REST_N) { i1 = REST_N; }
+  if (p->kind == NSL_KIND_QUASAR) {
+    for (int i = i0; i < i1; i++) { s->old[i] = powf((float)(REST_LAMBDA0_A + REST_STEP_A * i) / 5500.0f, (float)p->slope); }
+  } else {
+    if (p->kind == NSL_KIND_STAR) {
+      star_weights(p->temperature_k, w_old);
+    } else {
+      for (int a = 0; a < 3; a++) {
+        double w[N_STARS];
+        nsl_age_weights(p->log_age[a], w);
+        for (int k = 0; k < N_STARS; k++) { *(a < 2 ? &w_old[k] : &w_young[k]) += p->fraction[a] * w[k]; }
+      }
+    }
+    stars(s, p, w_old, w_young, i0, i1);
+  }
+  for (int i = 0; i < NSL_SPECTRUM_N; i++) {
+    double x = (s->lambda[i] * scale - REST_LAMBDA0_A) / REST_STEP_A;
+    int k = x < i0 ? i0 : x > i1 - 2 ? i1 - 2 : (int)x;
+    double t = x - k, u = (s->lambda[i] - 7000) / 4500;
+    t = t < 0 ? 0 : t > 1 ? 1 : t;
+    double tilt = 1 + p->tilt[0] * u + p->tilt[1] * (2 * u * u - 1) + p->tilt[2] * (4 * u * u * u - 3 * u);
+    flam[i] = ((1 - t) * (double)s->old[k] + t * (double)s->old[k + 1]) * tilt;
+  }
+}
+
+/* Adds a line of the given observed flux (per A of the grid's unit); the width is kept above 0.8 grid steps, where the sum over the
+ * grid is still the flux. */
+static void add_line(double *flam, double lambda_obs, double flux, double sigma_km_s)
+{
+  double sigma = lambda_obs * sigma_km_s / LIGHT_SPEED_KM_S, floor_a = 0.8 * NSL_SPECTRUM_STEP_A;
+  if (sigma < floor_a) { sigma = floor_a; }
+  double c = (lambda_obs - NSL_SPECTRUM_LAMBDA0_A) / NSL_SPECTRUM_STEP_A, s = sigma / NSL_SPECTRUM_STEP_A;
+  int a = (int)floor(c - 5 * s), b = (int)ceil(c + 5 * s);
+  if (a < 0) { a = 0; }
+  if (b > NSL_SPECTRUM_N - 1) { b = NSL_SPECTRUM_N - 1; }
+  double norm = flux / (sigma * sqrt(2 * M_PI));
+  for (int i = a; i <= b; i++) { flam[i] += norm * exp(-0.5 * (i - c) * (i - c) / (s * s)); }
+}
+
+/* Emission lines on top of the continuum, in its unit. */
+static void emission(const nsl_spectra *s, const nsl_sed_params *p, double *flam, nsl_line_fluxes *out)
+{
+  memset(out, 0, sizeof *out);
+  if (p->kind == NSL_KIND_STAR) { return; }
+  double at_ha = (double)s->old[(int)((nsl_line_list[LINE_HA].lambda_a - REST_LAMBDA0_A) / REST_STEP_A)];
+  double ha = p->ew_ha_a * (1 + p->z) * at_ha, flux[NSL_SED_LINES];
+  int quasar = p->kind == NSL_KIND_QUASAR;
+  for (int i = 0; i < NSL_SED_LINES; i++) {
+    double lambda = nsl_line_list[i].lambda_a * (1 + p->z),
+           broad = quasar ? ha * nsl_line_list[i].broad / nsl_line_list[LINE_HA].broad : 0;
+    flux[i] = (quasar ? 0.12 : 1) * ha * p->line[i];
+    if (flux[i] > 0) { add_line(flam, lambda, flux[i], p->sigma_v_km_s); }
+    if (broad > 0) { add_line(flam, lambda, broad, p->broad_km_s); }
+    flux[i] += broad;
+  }
+  out->ha = flux[LINE_HA];
+  out->hb = flux[LINE_HB];
+  out->oiii5008 = flux[LINE_OIII];
+  out->oii3728 = flux[LINE_OII_A] + flux[LINE_OII_B];
+}
+
+double nsl_spectrum_mag(const double *flam, double lo_a, double hi_a)
+{
+  double sum = 0, flat = 0;
+  for (int i = 0; i < NSL_SPECTRUM_N; i++) {
+    double lambda = NSL_SPECTRUM_LAMBDA0_A + NSL_SPECTRUM_STEP_A * i;
+    if (lambda < lo_a || lambda > hi_a) { continue; }
+    sum += flam[i] * lambda;
+    flat += nsl_flat_fnu_flam(0, lambda) * lambda;
+  }
+  return sum > 0 ? -2.5 * log10(sum / flat) : INFINITY;
+}
+
+void nsl_spectra_make(nsl_spectra *s, const nsl_sed_params *p, double mag, double *flam, nsl_line_fluxes *lines)
+{
+  nsl_line_fluxes made;
+  continuum(s, p, flam);
+  emission(s, p, flam, &made);
+  double scale = pow(10, -0.4 * (mag - nsl_spectrum_mag(flam, NSL_MAG_BAND_MIN_A, NSL_MAG_BAND_MAX_A)));
+  for (int i = 0; i < NSL_SPECTRUM_N; i++) { flam[i] *= scale; }
+  if (lines) { *lines = (nsl_line_fluxes){made.ha * scale, made.hb * scale, made.oiii5008 * scale, made.oii3728 * scale}; }
+}
