@@ -9,6 +9,7 @@
 #define NOSLIT_PIPE_STAMP_FILE_LAYOUT_H
 
 #include "noslit/pipe/stamp_file.h"
+#include "pipe/band_attributes.h"
 
 #define NSL_STAMPS_FORMAT "noslit-stamps"
 #define NSL_STAMPS_VERSION 1
@@ -51,11 +52,5 @@ nsl_hash nsl_stamps_content_hash(const nsl_band band[NSL_STAMP_BANDS], const int
 /* All columns of records, as datasets of the file. */
 nsl_status nsl_stamp_records_write(nsl_h5 *f, const nsl_stamp_record *records, size_t n, nsl_error *err);
 nsl_status nsl_stamp_records_read(nsl_h5 *f, nsl_stamp_record *records, size_t n, nsl_error *err);
-
-/* The canonical grids as attributes of the root: shared with model files. */
-nsl_status nsl_bands_put(nsl_h5 *f, const nsl_band band[NSL_STAMP_BANDS], nsl_error *err);
-nsl_status nsl_bands_get(nsl_h5 *f, nsl_band band[NSL_STAMP_BANDS], nsl_error *err);
-/* NULL when the grids are the same, else a line that says what differs; caller frees. */
-char *nsl_bands_difference(const nsl_band a[NSL_STAMP_BANDS], const nsl_band b[NSL_STAMP_BANDS]);
 
 #endif
