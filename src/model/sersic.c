@@ -34,25 +34,49 @@ static void sersic_weights(double n, double w[N_WIDTHS])
   for (int i = 0; i < N_WIDTHS; i++) { w[i] = (1 - t) * weights[k][i] + t * weights[k + 1][i]; }
 }
 
+/* Second moments, in px^2, of the half-light ellipse taken as the one-sigma ellipse. */
+static void ellipse(const nsl_shape *shape, const double m[4], double *xx, double *xy, double *yy)
+{
+  double re = shape->re_arcsec, q = clamp(isfinite(shape->q) ? shape->q : 1, 0.05, 1);
+  double pa = (isfinite(shape->pa_deg) ? shape->pa_deg : 0) * M_PI / 180, east = sin(pa) * re, north = cos(pa) * re;
+  double ax = m[0] * east + m[1] * north, ay = m[2] * east + m[3] * north;
+  double bx = q * (m[0] * north - m[1] * east), by = q * (m[2] * north - m[3] * east);
+  *xx = ax * ax + bx * bx;
+  *xy = ax * ay + bx * by;
+  *yy = ay * ay + by * by;
+}
+
+double nsl_psf_sigma_px(double ree80_arcsec, double pixel_scale_arcsec)
+{
+  return ree80_arcsec * 1.3126 / (2 * sqrt(2 * M_LN2)) / pixel_scale_arcsec;
+}
+
+void nsl_shape_to_pixels(const nsl_shape *shape, const double sky_to_px[4], float *re_px, float *q, float *pa_x_deg)
+{
+  *re_px = *pa_x_deg = 0;
+  *q = 1;
+  if (!(shape->re_arcsec > 0)) { return; }
+  double xx, xy, yy;
+  ellipse(shape, sky_to_px, &xx, &xy, &yy);
+  double half = 0.5 * (xx + yy), d = hypot(0.5 * (xx - yy), xy), small = half - d > 0 ? half - d : 0;
+  *re_px = (float)sqrt(half + d);
+  *q = (float)sqrt(small / (half + d));
+  *pa_x_deg = (float)(0.5 * atan2(2 * xy, xx - yy) * 180 / M_PI);
+}
+
 void nsl_mix_from_shape(const nsl_shape *shape, double psf_sigma_px, const double m[4], nsl_mix *out)
 {
   double psf2 = psf_sigma_px * psf_sigma_px;
-  double re = shape->re_arcsec > 0 ? shape->re_arcsec : 0;
   out->n = 0;
-  if (!(re > 0)) {
+  if (!(shape->re_arcsec > 0)) {
     out->n = 1;
     out->g[0].flux = 1;
     out->g[0].dx = out->g[0].dy = out->g[0].xy = 0;
     out->g[0].xx = out->g[0].yy = psf2;
     return;
   }
-  double q = clamp(isfinite(shape->q) ? shape->q : 1, 0.05, 1), n = clamp(isfinite(shape->sersic_n) ? shape->sersic_n : 1, 0.5, 6);
-  double pa = (isfinite(shape->pa_deg) ? shape->pa_deg : 0) * M_PI / 180;
-  /* Major and minor half axes of the half-light ellipse, in pixels. */
-  double east = sin(pa) * re, north = cos(pa) * re;
-  double ax = m[0] * east + m[1] * north, ay = m[2] * east + m[3] * north;
-  double bx = q * (m[0] * north - m[1] * east), by = q * (m[2] * north - m[3] * east);
-  double xx = ax * ax + bx * bx, xy = ax * ay + bx * by, yy = ay * ay + by * by;
+  double n = clamp(isfinite(shape->sersic_n) ? shape->sersic_n : 1, 0.5, 6), xx, xy, yy;
+  ellipse(shape, m, &xx, &xy, &yy);
   double w[N_WIDTHS];
   sersic_weights(n, w);
   /* Components much smaller than the PSF are one component with their summed second moment. */

@@ -26,6 +26,13 @@ typedef struct {
  * dy/deast, dy/dnorth} in px per arcsec (nsl_wcs_jacobian). re_arcsec 0 gives the PSF. Never fails: q, n are clamped. */
 void nsl_mix_from_shape(const nsl_shape *shape, double psf_sigma_px, const double sky_to_px[4], nsl_mix *out);
 
+/* rms width of the Gaussian PSF that has this radius of 80 % encircled energy (facts A2: FWHM = 1.3126 x it). */
+double nsl_psf_sigma_px(double ree80_arcsec, double pixel_scale_arcsec);
+
+/* The half-light ellipse in detector axes, PSF not included: half axis along the major axis (0 for a point source), axis ratio,
+ * angle of the major axis from +x towards +y, in (-90, 90]. For the shape fields of a stamp. */
+void nsl_shape_to_pixels(const nsl_shape *shape, const double sky_to_px[4], float *re_px, float *q, float *pa_x_deg);
+
 /* A spectrum as seen at the telescope: F_lambda in erg/s/cm2/A on increasing vacuum wavelengths; zero outside. */
 typedef struct {
   size_t n;

@@ -102,6 +102,11 @@ static void test_shape_is_rotated_by_the_jacobian(void **state)
   assert_true(fabs(mix.g[0].xx - (s2 * (s * s + 0.09 * c * c) + 1)) < 1e-3 * s2);
   assert_true(fabs(mix.g[0].yy - (s2 * (c * c + 0.09 * s * s) + 1)) < 1e-3 * s2);
   assert_true(fabs(mix.g[0].xy + s2 * (1 - 0.09) * s * c) < 1e-3 * s2);
+  float re, q, angle;
+  nsl_shape_to_pixels(&shape, square_px, &re, &q, &angle);
+  assert_true(fabs((double)re - 10) < 1e-4 && fabs((double)q - 0.3) < 1e-5);
+  assert_true(fabs((double)angle + 60) < 1e-3); /* 30 degrees left of +y is 120, or -60, from +x */
+  assert_true(fabs(nsl_psf_sigma_px(0.19, 0.074) * 0.074 * 2.3548 - 0.2494) < 1e-4);
 }
 
 /* Pixel-integrated brute force: steps of 1/16 px along the trace, 4 x 4 Gauss-Legendre points in a pixel. */
