@@ -189,7 +189,8 @@ cleanup:
 }
 
 /* Strings of a fixed width, with an end each and pointers, as cfitsio wants them. */
-static nsl_status write_text_rows(nsl_fits_writer *w, int number, const nsl_fits_column *column, long first, long n, nsl_error *err)
+static nsl_status write_text_rows(nsl_fits_writer *w, int number, const nsl_fits_column *column, long row, long first, long n,
+                                  nsl_error *err)
 {
   nsl_status st = NSL_OK;
   int status = 0;
@@ -200,22 +201,39 @@ static nsl_status write_text_rows(nsl_fits_writer *w, int number, const nsl_fits
     rows[i] = text + i * (width + 1);
     memcpy(rows[i], (const char *)column->data + ((size_t)first + i) * width, width);
   }
-  if (fits_write_col(w->file, TSTRING, number, first + 1, 1, n, rows, &status)) {
-    st = fail(err, status, w, "write a text column");
-  }
+  if (fits_write_col(w->file, TSTRING, number, row + 1, 1, n, rows, &status)) { st = fail(err, status, w, "write a text column"); }
 cleanup:
   free(rows);
   free(text);
   return st;
 }
 
-static nsl_status write_rows(nsl_fits_writer *w, int number, const nsl_fits_column *column, long first, long n, nsl_error *err)
+/* Elements [first, first + n) of the data into rows [row, row + n) of the table. */
+static nsl_status write_rows(nsl_fits_writer *w, int number, const nsl_fits_column *column, long row, long first, long n,
+                             nsl_error *err)
 {
-  if (column->type == NSL_FITS_TEXT) { return write_text_rows(w, number, column, first, n, err); }
+  if (column->type == NSL_FITS_TEXT) { return write_text_rows(w, number, column, row, first, n, err); }
   int status = 0;
   const char *data = (const char *)column->data + (size_t)first * types[column->type].size;
-  fits_write_col(w->file, types[column->type].memory, number, first + 1, 1, n, (void *)(uintptr_t)data, &status);
+  fits_write_col(w->file, types[column->type].memory, number, row + 1, 1, n, (void *)(uintptr_t)data, &status);
   return status ? fail(err, status, w, "write a column") : NSL_OK;
+}
+
+nsl_status nsl_fits_put_rows(nsl_fits_writer *w, long row, long n, int n_columns, const nsl_fits_column *columns, nsl_error *err)
+{
+  nsl_status st = NSL_OK;
+  int status = 0;
+  long batch = 0;
+  start();
+  if (fits_get_rowsize(w->file, &batch, &status)) { /* as many rows as cfitsio's buffers hold: each part is written once */
+    return fail(err, status, w, "write rows");
+  }
+  for (long first = 0; first < n; first += batch) {
+    long count = n - first < batch ? n - first : batch;
+    for (int i = 0; i < n_columns; i++) { NSL_TRY(write_rows(w, i + 1, &columns[i], row + first, first, count, err)); }
+  }
+cleanup:
+  return st;
 }
 
 nsl_status nsl_fits_add_table(nsl_fits_writer *w, const char *extname, long n_rows, int n_columns, const nsl_fits_column *columns,
@@ -223,7 +241,6 @@ nsl_status nsl_fits_add_table(nsl_fits_writer *w, const char *extname, long n_ro
 {
   nsl_status st = NSL_OK;
   int status = 0;
-  long batch = 0;
   char **names = calloc((size_t)n_columns + 1, sizeof *names), **forms = calloc((size_t)n_columns + 1, sizeof *forms);
   if (!names || !forms) { NSL_THROW(err, NSL_E_NOMEM, "%s: %s: no memory", w->path, extname); }
   for (int i = 0; i < n_columns; i++) {
@@ -238,14 +255,11 @@ nsl_status nsl_fits_add_table(nsl_fits_writer *w, const char *extname, long n_ro
   }
   NSL_TRY(describe_columns(w, n_columns, columns, err));
   fits_set_hdrsize(w->file, SPARE_KEYS, &status);
-  if (fits_get_rowsize(w->file, &batch, &status)) { /* as many rows as cfitsio's buffers hold: each part is written once */
+  if (status) {
     st = fail(err, status, w, "add a table");
     goto cleanup;
   }
-  for (long first = 0; first < n_rows; first += batch) {
-    long n = n_rows - first < batch ? n_rows - first : batch;
-    for (int i = 0; i < n_columns; i++) { NSL_TRY(write_rows(w, i + 1, &columns[i], first, n, err)); }
-  }
+  if (n_columns && columns[0].data) { NSL_TRY(nsl_fits_put_rows(w, 0, n_rows, n_columns, columns, err)); }
 cleanup:
   for (int i = 0; i < n_columns; i++) {
     if (names) { free(names[i]); }

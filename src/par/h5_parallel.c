@@ -151,9 +151,9 @@ nsl_status nsl_h5p_write_rows(nsl_h5p *f, const char *path, nsl_h5_type type, si
   if (!extent[0]) { goto cleanup; } /* nothing for anyone: the same on every rank */
   extent[0] = count ? count : 1;
   memory_space = H5Screate_simple(rank, extent, NULL);
-  herr_t selected = count ? H5Sselect_hyperslab(file_space, H5S_SELECT_SET, start, NULL, extent, NULL)
-                          : H5Sselect_none(file_space) < 0 ? -1
-                                                           : H5Sselect_none(memory_space);
+  herr_t selected = count                            ? H5Sselect_hyperslab(file_space, H5S_SELECT_SET, start, NULL, extent, NULL)
+                    : H5Sselect_none(file_space) < 0 ? -1
+                                                     : H5Sselect_none(memory_space);
   if (memory_space < 0 || selected < 0 || H5Dwrite(d, native_type(type), memory_space, file_space, f->transfer, data) < 0) {
     st = fail(err, f->path, path, "write");
   }

@@ -1,5 +1,5 @@
-/* One HDF5 file written by all ranks of MPI_COMM_WORLD: the only parallel HDF5 code. Everything here is Collective: every rank makes
- * the same calls in the same order with the same arguments, rows and data of nsl_h5p_write_rows apart.
+/* One HDF5 file written by all ranks of MPI_COMM_WORLD: the only parallel HDF5 code. Everything here is Collective: every rank
+ * makes the same calls in the same order with the same arguments, rows and data of nsl_h5p_write_rows apart.
  *
  * A failure on one rank is returned on that rank only; the caller goes on with the same sequence of calls and then agrees
  * (nsl_mpi_agree). Filters work only with collective transfers, fixed extents and whole chunks per rank (facts G 3). */

@@ -52,6 +52,9 @@ nsl_status nsl_fits_add_image(nsl_fits_writer *w, const char *extname, nsl_fits_
                               int compress, nsl_error *err);
 nsl_status nsl_fits_add_table(nsl_fits_writer *w, const char *extname, long n_rows, int n_columns, const nsl_fits_column *columns,
                               nsl_error *err);
+/* For tables too long for memory: after nsl_fits_add_table with columns whose data is NULL, rows [row, row + n), n elements of data
+ * a column. */
+nsl_status nsl_fits_put_rows(nsl_fits_writer *w, long row, long n, int n_columns, const nsl_fits_column *columns, nsl_error *err);
 /* Keys of the current HDU (the primary before the first add). comment may be NULL. */
 nsl_status nsl_fits_put_f64(nsl_fits_writer *w, const char *key, double v, const char *comment, nsl_error *err);
 nsl_status nsl_fits_put_i64(nsl_fits_writer *w, const char *key, int64_t v, const char *comment, nsl_error *err);

@@ -259,6 +259,42 @@ static void test_truncated_file_never_gives_zeros(void **state)
   make_pixels();
 }
 
+/* A table written in parts is byte for byte the table written at once. */
+static void test_table_in_parts(void **state)
+{
+  (void)state;
+  enum { N = 5000, PART = 1024 };
+  static int64_t id[N];
+  static char name[N][3];
+  for (int i = 0; i < N; i++) {
+    id[i] = i * INT64_C(7777777777);
+    memcpy(name[i], i % 2 ? "ab" : "cde", 3);
+  }
+  nsl_fits_column columns[] = {{"id", NULL, NULL, NULL, NSL_FITS_I64, 1, id}, {"name", NULL, NULL, NULL, NSL_FITS_TEXT, 3, name}};
+  nsl_fits_writer *w;
+  char *whole, *parts;
+  size_t n_whole, n_parts;
+  assert_ok(nsl_fits_create("test_fits.fits", 1, &w, &test_err));
+  assert_ok(nsl_fits_add_table(w, "T", N, 2, columns, &test_err));
+  assert_ok(nsl_fits_finish(w, &test_err));
+  assert_ok(nsl_read_file("test_fits.fits", 1 << 24, &whole, &n_whole, &test_err));
+  columns[0].data = columns[1].data = NULL;
+  assert_ok(nsl_fits_create("test_fits.fits", 1, &w, &test_err));
+  assert_ok(nsl_fits_add_table(w, "T", N, 2, columns, &test_err));
+  for (long row = 0; row < N; row += PART) {
+    columns[0].data = id + row;
+    columns[1].data = name[row];
+    assert_ok(nsl_fits_put_rows(w, row, N - row < PART ? N - row : PART, 2, columns, &test_err));
+  }
+  assert_ok(nsl_fits_finish(w, &test_err));
+  assert_ok(nsl_read_file("test_fits.fits", 1 << 24, &parts, &n_parts, &test_err));
+  assert_int_equal(n_whole, n_parts);
+  assert_memory_equal(whole, parts, n_whole);
+  free(whole);
+  free(parts);
+  unlink("test_fits.fits");
+}
+
 static void test_table_columns(void **state)
 {
   (void)state;
@@ -397,6 +433,7 @@ int main(void)
       cmocka_unit_test(test_refusals),
       cmocka_unit_test(test_truncated_file_never_gives_zeros),
       cmocka_unit_test(test_table_columns),
+      cmocka_unit_test(test_table_in_parts),
       cmocka_unit_test(test_files_are_published_whole),
       cmocka_unit_test(test_failed_writing_is_told),
   };
