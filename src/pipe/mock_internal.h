@@ -1,0 +1,116 @@
+/* The parts of the mock: population, sky, light, noise, frames, stamps. */
+#ifndef NOSLIT_PIPE_MOCK_INTERNAL_H
+#define NOSLIT_PIPE_MOCK_INTERNAL_H
+
+#include "noslit/base/rng.h"
+#include "noslit/model/render.h"
+#include "noslit/model/source.h"
+#include "noslit/model/spectrum.h"
+#include "noslit/pipe/simulate.h"
+#include "noslit/pipe/stamper.h"
+
+/* Identifiers: every set of galaxies has a range of its own, so that no galaxy (spectrum, shape) is in two sets. */
+#define NSL_MOCK_SET_STRIDE INT64_C(1000000000000)
+#define NSL_MOCK_FAINT_OFFSET INT64_C(500000000000) /* uncatalogued sources and neighbours inside a set's range */
+#define NSL_MOCK_POOL_OFFSET INT64_C(900000000000)  /* neighbours' spectra */
+typedef enum { NSL_SET_SURVEY, NSL_SET_TRAIN, NSL_SET_VALIDATION, NSL_SET_CALIBRATION, NSL_SET_TEST } nsl_mock_set;
+
+#define NSL_MOCK_EXPOSURES_MAX 64
+
+typedef struct {
+  int64_t id;
+  nsl_kind kind;
+  int catalogued;
+  double z, mag;
+  nsl_shape shape; /* re 0 for stars and quasars */
+  double ra_deg, dec_deg;
+} nsl_mock_source;
+
+/* What the population is drawn from (simulate.*). */
+typedef struct {
+  double density_arcmin2; /* galaxies between mag_min and mag_max */
+  double mag_min, mag_max, faint_mag, z_min, z_max, star_fraction, quasar_fraction, astrometric_error_arcsec;
+} nsl_population;
+
+/* --- mock_population.c: a source as a function of (seed, id) --- */
+nsl_population nsl_population_from(const nsl_config *cfg);
+/* Catalogued sources per arcmin2 (stars included), and uncatalogued galaxies per arcmin2. */
+double nsl_population_density(const nsl_population *p);
+double nsl_population_faint_density(const nsl_population *p);
+/* A catalogued source (galaxy, quasar or star), or an uncatalogued galaxy. Position is left alone. */
+void nsl_population_draw(const nsl_population *p, uint64_t seed, int64_t id, int catalogued, nsl_mock_source *out);
+/* What the image catalogue says of it: position, magnitude and shape with small errors. */
+void nsl_population_catalogue_entry(const nsl_population *p, uint64_t seed, const nsl_mock_source *s, nsl_source *out);
+
+/* --- mock_light.c: electrons --- */
+/* e-/s/px of the zodiacal sky of V magnitude sky_mag per arcsec2, through the first order of a conf. */
+double nsl_mock_sky_rate(const nsl_instrument *inst, const nsl_trace_conf *conf, double sky_mag);
+/* The first-order conf that stands for a band (its first detector's first grating); NULL if the band has no detector. */
+const nsl_trace_conf *nsl_mock_band_conf(const nsl_instrument *inst, int band);
+/* SNR as facts A1.5 define it, from noise-free light in the extraction box and the variance of n_exp exposures. */
+double nsl_mock_true_snr(nsl_mock *m, int slot, const double *flam, const nsl_mix *mix, int n_exp);
+/* Adds a source to a window; faint sources only by their first and zeroth orders. */
+nsl_status nsl_mock_render(nsl_mock *m, const nsl_trace_conf *conf, double x_px, double y_px, const nsl_mix *mix, const nsl_sed *sed,
+                           double mag, double scale_seconds, nsl_window *window, nsl_error *err);
+
+/* --- mock_noise.c --- */
+/* Fills out[n] with standard normal numbers of a named stream; vectorised. */
+void nsl_mock_normals(nsl_rng *stream, float *out, size_t n);
+
+/* --- mock_detector.c: what the detector makes of light --- */
+typedef struct {
+  double dark_e_s, read_noise_e, gain_e_adu, saturation_e;
+  double cosmic_rate_px; /* hits per pixel and exposure */
+  unsigned bit_bad, bit_hot, bit_warm, bit_saturated, bit_cosmic;
+} nsl_mock_detector;
+
+nsl_mock_detector nsl_mock_detector_from(const nsl_config *cfg, const nsl_instrument *inst, double exptime_s);
+/* Dead, hot and warm pixels of a patch: their fraction is `fraction`; light changes, dq gets bits. */
+void nsl_mock_bad_pixels(const nsl_mock_detector *d, double fraction, double exptime_s, nsl_rng *rng, int w, int h, float *electrons,
+                         int32_t *dq);
+void nsl_mock_cosmic_rays(const nsl_mock_detector *d, nsl_rng *rng, int w, int h, float *electrons, int32_t *dq);
+/* Mean electrons (light, sky and dark) of n pixels become measured ones: shot and read noise, saturation, gain steps; dark
+ * subtracted. err is the pipeline's sigma (facts A3.3). electrons is overwritten. noise: scratch [n]. */
+void nsl_mock_read_out(const nsl_mock_detector *d, double exptime_s, nsl_rng *rng, size_t n, float *electrons, float *err, int32_t *dq,
+                       float *noise);
+
+/* --- mock_sky.c: the survey's sources and the pool of neighbours' spectra --- */
+typedef struct {
+  nsl_kind kind;
+  double *flam; /* of magnitude 0; borrowed */
+} nsl_pool_entry;
+nsl_status nsl_mock_pool_entry(nsl_mock *m, nsl_mock_set set, uint64_t pick, int is_star, const double **flam, nsl_error *err);
+
+typedef struct {
+  int pointing, exposure, detector; /* index into inst->detectors */
+  double ra_deg, dec_deg;           /* boresight */
+  double rotation_deg;
+} nsl_mock_frame;
+
+struct nsl_mock {
+  const nsl_config *cfg;
+  const nsl_instrument *inst;
+  const nsl_log *log;
+  uint64_t seed;
+  nsl_population population;
+  int n_exposures;
+  double exptime_s, sky_mag;
+  nsl_mock_detector detector;
+  double bad_pixels;
+  nsl_spectra *spectra;
+  nsl_renderer *renderer;
+  double psf_px[NSL_BANDS_MAX], sky_rate[NSL_BANDS_MAX]; /* e-/s/px */
+  double *response[2];                                   /* [NSL_SPECTRUM_N] first-order sensitivity of the stamp's bands */
+  /* survey */
+  size_t n_sources;
+  nsl_mock_source *sources;
+  int n_frames;
+  nsl_mock_frame *frames;
+  /* neighbours' spectra, made when first asked for */
+  double **pool;
+  int pool_set;
+};
+
+/* --- mock_stamp_scene.c, mock_stamps.c --- */
+
+#endif

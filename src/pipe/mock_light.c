@@ -1,0 +1,113 @@
+/* Electrons: the sky's, a source's true signal to noise, which beams a source is rendered by. */
+#include <math.h>
+#include <string.h>
+
+#include "mock_internal.h"
+
+#define SKY_TABLE_MAG 22.1
+#define BRIGHT_MAG 21.0 /* fainter sources are rendered by first and zeroth order alone: the others are below 0.01 e-/px */
+#define BOX_HALF_PX 13.0 /* the 2 arcsec extraction box: 27 rows, the outermost two counting half */
+
+/* Zodiacal light, 1e-18 erg/s/cm2/A/arcsec2 at V = 22.1 (facts A2). */
+static const double sky_lambda[] = {2500, 3000, 3500, 4000, 4500, 5000, 5500, 6000, 6500, 7000, 7500, 8000, 8500, 9000, 9500, 10000, 11000};
+static const double sky_flam[] = {.20, 1.88, 3.36, 7.24, 7.85, 7.34, 7.88, 7.66, 6.85, 6.36, 5.89, 5.40, 4.71, 4.33, 3.98, 3.69, 3.2};
+
+static double interpolate(const double *x, const double *y, int n, double at)
+{
+  if (at <= x[0] || at >= x[n - 1]) { return 0; }
+  int k = 0;
+  while (at > x[k + 1]) { k++; }
+  return y[k] + (y[k + 1] - y[k]) * (at - x[k]) / (x[k + 1] - x[k]);
+}
+
+double nsl_mock_sky_rate(const nsl_instrument *inst, const nsl_trace_conf *conf, double sky_mag)
+{
+  const nsl_beam *a = nsl_trace_conf_beam(conf, 'A');
+  double sum = 0, step = 5;
+  if (!a) { return 0; }
+  for (double l = 2500 + step / 2; l < 11000; l += step) {
+    sum += step * interpolate(sky_lambda, sky_flam, sizeof sky_flam / sizeof *sky_flam, l) * nsl_sensitivity_at(&a->sensitivity, l);
+  }
+  return 1e-18 * sum * inst->pixel_scale_arcsec * inst->pixel_scale_arcsec * pow(10, -0.4 * (sky_mag - SKY_TABLE_MAG));
+}
+
+const nsl_trace_conf *nsl_mock_band_conf(const nsl_instrument *inst, int band)
+{
+  for (int d = 0; d < inst->n_detectors; d++) {
+    const nsl_detector *det = &inst->detectors[d];
+    if (det->band == band && det->n_gratings > 0) { return &inst->confs[det->gratings[0].conf]; }
+  }
+  return NULL;
+}
+
+/* Light per canonical column: the integral of F_lambda x sensitivity, e-/s. */
+static void columns_of(const nsl_band *band, const double *response, const double *flam, int x0, int x1, double *out)
+{
+  /* Cumulative integral on the spectrum's grid, read at the columns' edges. */
+  double sum = 0;
+  int k = 0;
+  double previous_edge = 0;
+  for (int x = x0; x <= x1; x++) {
+    double at = (band->lambda0_a + band->dlambda_a * (x - 0.5) - NSL_SPECTRUM_LAMBDA0_A) / NSL_SPECTRUM_STEP_A;
+    at = at < 0 ? 0 : at > NSL_SPECTRUM_N - 1.001 ? NSL_SPECTRUM_N - 1.001 : at;
+    for (; k + 1 <= at; k++) { sum += 0.5 * (flam[k] * response[k] + flam[k + 1] * response[k + 1]); }
+    double t = at - k, f0 = flam[k] * response[k], f1 = flam[k + 1] * response[k + 1];
+    double edge = (sum + t * (f0 + 0.5 * t * (f1 - f0))) * NSL_SPECTRUM_STEP_A;
+    if (x > x0) { out[x - 1 - x0] = edge - previous_edge; }
+    previous_edge = edge;
+  }
+}
+
+/* Smears n columns by the profile along the dispersion. */
+static void smear(const nsl_mix *mix, const double *in, int n, double *out)
+{
+  enum { REACH = 24 };
+  double k[2 * REACH + 1] = {0}, sum = 0;
+  for (int g = 0; g < mix->n; g++) {
+    double v = mix->g[g].xx + 1.0 / 12, norm = mix->g[g].flux / sqrt(2 * M_PI * v);
+    for (int t = -REACH; t <= REACH; t++) { k[t + REACH] += norm * exp(-0.5 * (t - mix->g[g].dx) * (t - mix->g[g].dx) / v); }
+  }
+  for (int t = 0; t <= 2 * REACH; t++) { sum += k[t]; }
+  for (int i = 0; i < n; i++) {
+    double s = 0;
+    for (int t = -REACH; t <= REACH; t++) {
+      int j = i - t;
+      s += k[t + REACH] * in[j < 0 ? 0 : j > n - 1 ? n - 1 : j];
+    }
+    out[i] = s / sum;
+  }
+}
+
+double nsl_mock_true_snr(nsl_mock *m, int slot, const double *flam, const nsl_mix *mix, int n_exp)
+{
+  const nsl_band *band = &m->inst->bands[m->inst->stamp_band[slot]];
+  double light[NSL_STAMP_NX], seen[NSL_STAMP_NX], box = 0, snr = 0, t = m->exptime_s * n_exp;
+  int x0, x1;
+  nsl_band_columns(band, NSL_STAMP_NX, &x0, &x1);
+  if (n_exp < 1 || x1 <= x0) { return 0; }
+  columns_of(band, m->response[slot], flam, x0, x1, light);
+  smear(mix, light, x1 - x0, seen);
+  for (int g = 0; g < mix->n; g++) {
+    double s = sqrt(2 * (mix->g[g].yy + 1.0 / 12));
+    box += 0.5 * mix->g[g].flux * (erf((BOX_HALF_PX - mix->g[g].dy) / s) + erf((BOX_HALF_PX + mix->g[g].dy) / s));
+  }
+  double rn = m->detector.read_noise_e, rows = 2 * BOX_HALF_PX;
+  double floor_e2 = rows * ((m->sky_rate[m->inst->stamp_band[slot]] + m->detector.dark_e_s) * t + n_exp * rn * rn);
+  for (int x = 0; x < x1 - x0; x++) {
+    double f = box * seen[x] * t;
+    snr += f > 0 ? f / sqrt(f + floor_e2) : 0;
+  }
+  return snr / (x1 - x0);
+}
+
+nsl_status nsl_mock_render(nsl_mock *m, const nsl_trace_conf *conf, double x_px, double y_px, const nsl_mix *mix, const nsl_sed *sed,
+                           double mag, double scale_seconds, nsl_window *window, nsl_error *err)
+{
+  for (int b = 0; b < conf->n_beams; b++) {
+    const nsl_beam *beam = &conf->beams[b];
+    if (mag > BRIGHT_MAG && beam->name != 'A' && beam->name != 'B') { continue; }
+    nsl_status st = nsl_render_beam(m->renderer, beam, x_px, y_px, mix, sed, scale_seconds, window, err);
+    if (st != NSL_OK) { return st; }
+  }
+  return NSL_OK;
+}

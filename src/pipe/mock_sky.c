@@ -1,0 +1,120 @@
+/* The mock as a whole: settings, the survey's sources and frames, the pool of neighbours' spectra. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mock_internal.h"
+#include "noslit/base/str.h"
+
+#define POOL_SIZE 512 /* spectra that neighbours of training stamps share; one in POOL_STARS is a star */
+#define POOL_STARS 8
+
+static nsl_status check_bands(nsl_mock *m, nsl_error *err)
+{
+  for (int slot = 0; slot < 2; slot++) {
+    int band = m->inst->stamp_band[slot];
+    const nsl_trace_conf *conf = nsl_mock_band_conf(m->inst, band);
+    const nsl_beam *a = conf ? nsl_trace_conf_beam(conf, 'A') : NULL;
+    if (!a || a->sensitivity.n < 2) {
+      return nsl_fail(err, NSL_E_CONFIG, "%s: band %s has no detector with a first order (beam A) and its sensitivity", m->inst->name,
+                      m->inst->bands[band].name);
+    }
+    m->response[slot] = malloc(NSL_SPECTRUM_N * sizeof(double));
+    if (!m->response[slot]) { return nsl_fail(err, NSL_E_NOMEM, "sensitivity of band %s", m->inst->bands[band].name); }
+    for (int i = 0; i < NSL_SPECTRUM_N; i++) {
+      m->response[slot][i] = nsl_sensitivity_at(&a->sensitivity, NSL_SPECTRUM_LAMBDA0_A + NSL_SPECTRUM_STEP_A * i);
+    }
+  }
+  return NSL_OK;
+}
+
+static nsl_status settings(nsl_mock *m, nsl_error *err)
+{
+  m->seed = (uint64_t)nsl_config_int(m->cfg, "survey.seed");
+  m->population = nsl_population_from(m->cfg);
+  m->n_exposures = (int)nsl_config_int(m->cfg, "simulate.exposures");
+  m->exptime_s = nsl_config_real(m->cfg, "simulate.exptime");
+  m->sky_mag = nsl_config_real(m->cfg, "simulate.sky_mag");
+  m->detector = nsl_mock_detector_from(m->cfg, m->inst, m->exptime_s);
+  m->bad_pixels = nsl_config_real(m->cfg, "simulate.bad_pixels");
+  const nsl_population *p = &m->population;
+  if (!(p->mag_max > p->mag_min)) {
+    return nsl_fail(err, NSL_E_CONFIG, "%s: simulate.mag_max (%g) must be above simulate.mag_min (%g)", nsl_config_file(m->cfg),
+                    p->mag_max, p->mag_min);
+  }
+  if (!(p->z_max > p->z_min)) {
+    return nsl_fail(err, NSL_E_CONFIG, "%s: simulate.z_max (%g) must be above simulate.z_min (%g)", nsl_config_file(m->cfg), p->z_max,
+                    p->z_min);
+  }
+  for (int b = 0; b < m->inst->n_bands; b++) {
+    const nsl_trace_conf *conf = nsl_mock_band_conf(m->inst, b);
+    m->psf_px[b] = nsl_psf_sigma_px(m->inst->bands[b].psf_ree80_arcsec, m->inst->pixel_scale_arcsec);
+    m->sky_rate[b] = conf ? nsl_mock_sky_rate(m->inst, conf, m->sky_mag) : 0;
+  }
+  return check_bands(m, err);
+}
+
+nsl_status nsl_mock_new(const nsl_config *cfg, const nsl_instrument *inst, const nsl_log *log, nsl_mock **out, nsl_error *err)
+{
+  nsl_status st = NSL_OK;
+  nsl_mock *m = calloc(1, sizeof *m);
+  if (!m) { NSL_THROW(err, NSL_E_NOMEM, "mock"); }
+  m->cfg = cfg;
+  m->inst = inst;
+  m->log = log;
+  m->pool_set = -1;
+  NSL_TRY(settings(m, err));
+  NSL_TRY(nsl_spectra_new(&m->spectra, err));
+  m->renderer = nsl_renderer_new();
+  m->pool = calloc(POOL_SIZE, sizeof *m->pool);
+  if (!m->renderer || !m->pool) { NSL_THROW(err, NSL_E_NOMEM, "mock"); }
+  *out = m;
+  m = NULL;
+cleanup:
+  nsl_mock_free(m);
+  return st;
+}
+
+static void drop_pool(nsl_mock *m)
+{
+  for (int i = 0; m->pool && i < POOL_SIZE; i++) {
+    free(m->pool[i]);
+    m->pool[i] = NULL;
+  }
+}
+
+void nsl_mock_free(nsl_mock *m)
+{
+  if (!m) { return; }
+  drop_pool(m);
+  free(m->pool);
+  free(m->sources);
+  free(m->frames);
+  free(m->response[0]);
+  free(m->response[1]);
+  nsl_spectra_free(m->spectra);
+  nsl_renderer_free(m->renderer);
+  free(m);
+}
+
+nsl_status nsl_mock_pool_entry(nsl_mock *m, nsl_mock_set set, uint64_t pick, int is_star, const double **flam, nsl_error *err)
+{
+  if (m->pool_set != (int)set) {
+    drop_pool(m);
+    m->pool_set = (int)set;
+  }
+  uint64_t k = pick % POOL_SIZE;
+  k = is_star ? k - k % POOL_STARS : k % POOL_STARS ? k : k + 1;
+  if (!m->pool[k]) {
+    nsl_mock_source s;
+    nsl_sed_params p;
+    int64_t id = (int64_t)set * NSL_MOCK_SET_STRIDE + NSL_MOCK_POOL_OFFSET + (int64_t)k;
+    nsl_population_draw(&m->population, m->seed, id, 0, &s);
+    m->pool[k] = malloc(NSL_SPECTRUM_N * sizeof(double));
+    if (!m->pool[k]) { return nsl_fail(err, NSL_E_NOMEM, "neighbours' spectra"); }
+    nsl_sed_params_draw(m->seed, (uint64_t)id, is_star ? NSL_KIND_STAR : s.kind, s.z, &p);
+    nsl_spectra_make(m->spectra, &p, 0, m->pool[k], NULL);
+  }
+  *flam = m->pool[k];
+  return NSL_OK;
+}
