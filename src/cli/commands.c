@@ -1,6 +1,7 @@
 #include "command.h"
 
 const nsl_command *const nsl_commands[] = {
+    &nsl_cmd_simulate,
     &nsl_cmd_config,
     NULL,
 };

@@ -97,16 +97,24 @@ static void follow_trace(nsl_renderer *r, const nsl_trace *t, const nsl_window *
   }
 }
 
-__attribute__((target_clones("avx2", "default"))) static void add_run(float *restrict to, const float *restrict g,
-                                                                      const float *restrict w, int n)
+/* to += the spline of four coefficient rows; the spline's ringing (1e-4 of the peak) is kept from going below zero. */
+__attribute__((target_clones("avx2", "default"))) static void add_run(float *restrict to, const float *const g[4], const float *w,
+                                                                      size_t w_stride, int n)
 {
-  for (int i = 0; i < n; i++) { to[i] += w[i] * g[i]; }
+  const float *restrict g0 = g[0], *restrict g1 = g[1], *restrict g2 = g[2], *restrict g3 = g[3];
+  const float *restrict w0 = w, *restrict w1 = w + w_stride, *restrict w2 = w1 + w_stride, *restrict w3 = w2 + w_stride;
+  for (int i = 0; i < n; i++) {
+    float v = w0[i] * g0[i] + w1[i] * g1[i] + w2[i] * g2[i] + w3[i] * g3[i];
+    to[i] += v > 0 ? v : 0;
+  }
 }
 
-/* Adds the convolved rows to the window, run by run of columns where the trace stays in one pixel row. */
+/* Adds the convolved rows to the window, run by run of columns where the trace stays in one pixel row. The last row of r->rows is
+ * zero: it stands for rows that the kernel does not have. */
 static void place_rows(const nsl_renderer *r, const footprint *f, int stride, nsl_window *w)
 {
   const nsl_kernel *k = &r->kernel;
+  const float *zeros = r->rows + (size_t)(k->m_max - k->m_min + 1) * (size_t)stride;
   for (int a = 0, b; a < f->n; a = b) {
     int row = r->row_of[a];
     for (b = a + 1; b < f->n && r->row_of[b] == row; b++) {}
@@ -114,12 +122,12 @@ static void place_rows(const nsl_renderer *r, const footprint *f, int stride, ns
     if (j0 < 0) { j0 = 0; }
     if (j1 > w->h - 1) { j1 = w->h - 1; }
     for (int j = j0; j <= j1; j++) {
-      float *to = w->img + (size_t)j * (size_t)w->w + f->i0 + a;
+      const float *g[4];
       for (int c = 0; c < 4; c++) {
         int m = j - row - 2 + c;
-        if (m < k->m_min || m > k->m_max) { continue; }
-        add_run(to, r->rows + (size_t)(m - k->m_min) * (size_t)stride + a, r->weight + (size_t)c * (size_t)f->n + a, b - a);
+        g[c] = m < k->m_min || m > k->m_max ? zeros + a : r->rows + (size_t)(m - k->m_min) * (size_t)stride + a;
       }
+      add_run(w->img + (size_t)j * (size_t)w->w + f->i0 + a, g, r->weight + a, (size_t)f->n, b - a);
     }
   }
 }
@@ -143,7 +151,7 @@ nsl_status nsl_render_beam(nsl_renderer *r, const nsl_beam *beam, double x_px, d
   NSL_TRY(nsl_kernel_make(&r->kernel, mix, slope, m_min, m_max, err));
 
   int taps = reach.t_max - reach.t_min + 1, stride = (f.n + 2 * NSL_LANES - 1) / (2 * NSL_LANES) * (2 * NSL_LANES);
-  size_t n_line = (size_t)(stride + taps), n_rows = (size_t)(r->kernel.m_max - r->kernel.m_min + 1);
+  size_t n_line = (size_t)(stride + taps), n_rows = (size_t)(r->kernel.m_max - r->kernel.m_min + 2);
   if (!grow((void **)&r->deposit, &r->deposit_n, n_line, sizeof *r->deposit) ||
       !grow((void **)&r->line, &r->line_n, n_line + NSL_LANES, sizeof *r->line) ||
       !grow((void **)&r->rows, &r->rows_n, n_rows * (size_t)stride, sizeof *r->rows)) {
@@ -155,6 +163,7 @@ nsl_status nsl_render_beam(nsl_renderer *r, const nsl_beam *beam, double x_px, d
   for (size_t i = 0; i < n_line; i++) { r->line[i] = (float)r->deposit[i]; }
   memset(r->line + n_line, 0, NSL_LANES * sizeof *r->line);
   nsl_convolve_rows(&r->kernel, r->line, f.n, stride, r->rows);
+  memset(r->rows + (n_rows - 1) * (size_t)stride, 0, (size_t)stride * sizeof *r->rows);
   place_rows(r, &f, stride, w);
 cleanup:
   return st;

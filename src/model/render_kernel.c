@@ -11,7 +11,8 @@
 
 #define LOST_LIGHT 2e-4 /* of the whole, per component and direction, beyond its reach */
 #define REACH_MAX_PX 80.0
-#define MARGIN 4 /* for the ringing of the prefilter */
+#define MARGIN 4      /* for the ringing of the prefilter where the profile ends */
+#define CUT_MARGIN 10 /* and where the window cuts it, perhaps through its peak */
 
 typedef struct {
   double flux, mx, mv, xx, xv, vv; /* in the sheared frame, pixel moments included */
@@ -112,7 +113,7 @@ nsl_status nsl_kernel_make(nsl_kernel *kn, const nsl_mix *mix, double slope, int
   kn->m_max = m_max < reach.m_max ? m_max : reach.m_max;
   if (kn->m_max < kn->m_min) { kn->m_max = kn->m_min; }
   /* The prefilter needs rows beyond the ones asked for. */
-  int lo = kn->m_min - MARGIN, rows = kn->m_max - kn->m_min + 1 + 2 * MARGIN, taps = kn->t_max - kn->t_min + 1;
+  int lo = kn->m_min - CUT_MARGIN, rows = kn->m_max - kn->m_min + 1 + 2 * CUT_MARGIN, taps = kn->t_max - kn->t_min + 1;
   kn->rows_padded = pad(kn->m_max - kn->m_min + 1);
   int work_rows = pad(rows);
   size_t need = (size_t)taps * (size_t)work_rows + 2 * (size_t)work_rows, out = (size_t)taps * (size_t)kn->rows_padded;
@@ -141,7 +142,7 @@ nsl_status nsl_kernel_make(nsl_kernel *kn, const nsl_mix *mix, double slope, int
     double *col = work + (size_t)t * (size_t)work_rows;
     prefilter(col, rows, 1, 1);
     float *to = kn->k + (size_t)t * (size_t)kn->rows_padded;
-    for (int m = 0; m < kn->rows_padded; m++) { to[m] = m <= kn->m_max - kn->m_min ? (float)col[m + MARGIN] : 0.0f; }
+    for (int m = 0; m < kn->rows_padded; m++) { to[m] = m <= kn->m_max - kn->m_min ? (float)col[m + CUT_MARGIN] : 0.0f; }
   }
   return NSL_OK;
 }

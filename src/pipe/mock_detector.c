@@ -4,12 +4,12 @@
 
 #include "mock_internal.h"
 
-#define PIXEL_CM 1e-3           /* 10 micrometres */
-#define COSMIC_UNFLAGGED 0.08   /* of the hits */
-#define COSMIC_LENGTH_PX 2.5    /* mean length of a track */
+#define PIXEL_CM 1e-3         /* 10 micrometres */
+#define COSMIC_UNFLAGGED 0.08 /* of the hits */
+#define COSMIC_LENGTH_PX 2.5  /* mean length of a track */
 #define COSMIC_LENGTH_MAX 60.0
-#define COSMIC_MEDIAN_E 900.0   /* per px of track */
-#define POISSON_BELOW_E 20.0    /* below this mean the Poisson distribution is drawn exactly */
+#define COSMIC_MEDIAN_E 900.0 /* per px of track */
+#define POISSON_BELOW_E 20.0  /* below this mean the Poisson distribution is drawn exactly */
 
 nsl_mock_detector nsl_mock_detector_from(const nsl_config *cfg, const nsl_instrument *inst, double exptime_s)
 {
@@ -26,8 +26,8 @@ nsl_mock_detector nsl_mock_detector_from(const nsl_config *cfg, const nsl_instru
   return d;
 }
 
-void nsl_mock_bad_pixels(const nsl_mock_detector *d, double fraction, double exptime_s, nsl_rng *rng, int w, int h, float *electrons,
-                         int32_t *dq)
+void nsl_mock_bad_pixels(const nsl_mock_detector *d, double fraction, double exptime_s, nsl_rng *rng, int w, int h,
+                         float *electrons, int32_t *dq)
 {
   size_t n = (size_t)w * (size_t)h, bad = (size_t)nsl_rng_poisson(rng, fraction * (double)n);
   double rn2 = d->read_noise_e * d->read_noise_e;
@@ -81,8 +81,9 @@ static void exact_poisson(nsl_rng *rng, size_t n, const float *mean_e, double re
 
 /* Shot and read noise together, clipping, rounding to whole ADU, the pipeline's error. */
 __attribute__((target_clones("avx2", "default"))) static void digitise(size_t n, float *restrict e, float *restrict err,
-                                                                       int32_t *restrict dq, const float *restrict normal, float rn2,
-                                                                       float gain, float full, float dark, int32_t bit_full)
+                                                                       int32_t *restrict dq, const float *restrict normal,
+                                                                       float rn2, float gain, float full, float dark,
+                                                                       int32_t bit_full)
 {
   for (size_t i = 0; i < n; i++) {
     float mean = e[i] > 0 ? e[i] : 0;
@@ -97,8 +98,8 @@ __attribute__((target_clones("avx2", "default"))) static void digitise(size_t n,
   }
 }
 
-void nsl_mock_read_out(const nsl_mock_detector *d, double exptime_s, nsl_rng *rng, size_t n, float *electrons, float *err, int32_t *dq,
-                       float *noise)
+void nsl_mock_read_out(const nsl_mock_detector *d, double exptime_s, nsl_rng *rng, size_t n, float *electrons, float *err,
+                       int32_t *dq, float *noise)
 {
   nsl_mock_normals(rng, noise, n);
   exact_poisson(rng, n, electrons, d->read_noise_e, noise);

@@ -50,8 +50,8 @@ const nsl_trace_conf *nsl_mock_band_conf(const nsl_instrument *inst, int band);
 /* SNR as facts A1.5 define it, from noise-free light in the extraction box and the variance of n_exp exposures. */
 double nsl_mock_true_snr(nsl_mock *m, int slot, const double *flam, const nsl_mix *mix, int n_exp);
 /* Adds a source to a window; faint sources only by their first and zeroth orders. */
-nsl_status nsl_mock_render(nsl_mock *m, const nsl_trace_conf *conf, double x_px, double y_px, const nsl_mix *mix, const nsl_sed *sed,
-                           double mag, double scale_seconds, nsl_window *window, nsl_error *err);
+nsl_status nsl_mock_render(nsl_mock *m, const nsl_trace_conf *conf, double x_px, double y_px, const nsl_mix *mix,
+                           const nsl_sed *sed, double mag, double scale_seconds, nsl_window *window, nsl_error *err);
 
 /* --- mock_noise.c --- */
 /* Fills out[n] with standard normal numbers of a named stream; vectorised. */
@@ -66,13 +66,13 @@ typedef struct {
 
 nsl_mock_detector nsl_mock_detector_from(const nsl_config *cfg, const nsl_instrument *inst, double exptime_s);
 /* Dead, hot and warm pixels of a patch: their fraction is `fraction`; light changes, dq gets bits. */
-void nsl_mock_bad_pixels(const nsl_mock_detector *d, double fraction, double exptime_s, nsl_rng *rng, int w, int h, float *electrons,
-                         int32_t *dq);
+void nsl_mock_bad_pixels(const nsl_mock_detector *d, double fraction, double exptime_s, nsl_rng *rng, int w, int h,
+                         float *electrons, int32_t *dq);
 void nsl_mock_cosmic_rays(const nsl_mock_detector *d, nsl_rng *rng, int w, int h, float *electrons, int32_t *dq);
 /* Mean electrons (light, sky and dark) of n pixels become measured ones: shot and read noise, saturation, gain steps; dark
  * subtracted. err is the pipeline's sigma (facts A3.3). electrons is overwritten. noise: scratch [n]. */
-void nsl_mock_read_out(const nsl_mock_detector *d, double exptime_s, nsl_rng *rng, size_t n, float *electrons, float *err, int32_t *dq,
-                       float *noise);
+void nsl_mock_read_out(const nsl_mock_detector *d, double exptime_s, nsl_rng *rng, size_t n, float *electrons, float *err,
+                       int32_t *dq, float *noise);
 
 /* --- mock_sky.c: the survey's sources and the pool of neighbours' spectra --- */
 typedef struct {

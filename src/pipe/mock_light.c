@@ -5,12 +5,14 @@
 #include "mock_internal.h"
 
 #define SKY_TABLE_MAG 22.1
-#define BRIGHT_MAG 21.0 /* fainter sources are rendered by first and zeroth order alone: the others are below 0.01 e-/px */
+#define BRIGHT_MAG 21.0  /* fainter sources are rendered by first and zeroth order alone: the others are below 0.01 e-/px */
 #define BOX_HALF_PX 13.0 /* the 2 arcsec extraction box: 27 rows, the outermost two counting half */
 
 /* Zodiacal light, 1e-18 erg/s/cm2/A/arcsec2 at V = 22.1 (facts A2). */
-static const double sky_lambda[] = {2500, 3000, 3500, 4000, 4500, 5000, 5500, 6000, 6500, 7000, 7500, 8000, 8500, 9000, 9500, 10000, 11000};
-static const double sky_flam[] = {.20, 1.88, 3.36, 7.24, 7.85, 7.34, 7.88, 7.66, 6.85, 6.36, 5.89, 5.40, 4.71, 4.33, 3.98, 3.69, 3.2};
+static const double sky_lambda[] = {2500, 3000, 3500, 4000, 4500, 5000, 5500,  6000, 6500,
+                                    7000, 7500, 8000, 8500, 9000, 9500, 10000, 11000};
+static const double sky_flam[] = {.20,  1.88, 3.36, 7.24, 7.85, 7.34, 7.88, 7.66, 6.85,
+                                  6.36, 5.89, 5.40, 4.71, 4.33, 3.98, 3.69, 3.2};
 
 static double interpolate(const double *x, const double *y, int n, double at)
 {
@@ -100,8 +102,8 @@ double nsl_mock_true_snr(nsl_mock *m, int slot, const double *flam, const nsl_mi
   return snr / (x1 - x0);
 }
 
-nsl_status nsl_mock_render(nsl_mock *m, const nsl_trace_conf *conf, double x_px, double y_px, const nsl_mix *mix, const nsl_sed *sed,
-                           double mag, double scale_seconds, nsl_window *window, nsl_error *err)
+nsl_status nsl_mock_render(nsl_mock *m, const nsl_trace_conf *conf, double x_px, double y_px, const nsl_mix *mix,
+                           const nsl_sed *sed, double mag, double scale_seconds, nsl_window *window, nsl_error *err)
 {
   for (int b = 0; b < conf->n_beams; b++) {
     const nsl_beam *beam = &conf->beams[b];

@@ -70,10 +70,18 @@ static double draw_z(nsl_rng *r, const nsl_population *p, nsl_kind kind, double 
   for (int attempt = 0; attempt < 1000; attempt++) {
     double z = 0;
     switch (kind) {
-    case NSL_KIND_RED: z = 0.34 + 0.13 * (mag - 18.5) + 0.14 * nsl_rng_normal(r); break;
-    case NSL_KIND_ELG: z = 0.50 + 0.24 * draw_gamma2(r); break;
-    case NSL_KIND_QUASAR: z = nsl_rng_range(r, 0.2, 1.6); break;
-    default: z = clamp(0.13 + 0.12 * (mag - 18), 0.08, 1.2) / 1.412 * pow(draw_gamma2(r), 2.0 / 3); break;
+    case NSL_KIND_RED:
+      z = 0.34 + 0.13 * (mag - 18.5) + 0.14 * nsl_rng_normal(r);
+      break;
+    case NSL_KIND_ELG:
+      z = 0.50 + 0.24 * draw_gamma2(r);
+      break;
+    case NSL_KIND_QUASAR:
+      z = nsl_rng_range(r, 0.2, 1.6);
+      break;
+    default:
+      z = clamp(0.13 + 0.12 * (mag - 18), 0.08, 1.2) / 1.412 * pow(draw_gamma2(r), 2.0 / 3);
+      break;
     }
     if (z >= p->z_min && z <= p->z_max) { return z; }
   }

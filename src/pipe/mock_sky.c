@@ -16,8 +16,8 @@ static nsl_status check_bands(nsl_mock *m, nsl_error *err)
     const nsl_trace_conf *conf = nsl_mock_band_conf(m->inst, band);
     const nsl_beam *a = conf ? nsl_trace_conf_beam(conf, 'A') : NULL;
     if (!a || a->sensitivity.n < 2) {
-      return nsl_fail(err, NSL_E_CONFIG, "%s: band %s has no detector with a first order (beam A) and its sensitivity", m->inst->name,
-                      m->inst->bands[band].name);
+      return nsl_fail(err, NSL_E_CONFIG, "%s: band %s has no detector with a first order (beam A) and its sensitivity",
+                      m->inst->name, m->inst->bands[band].name);
     }
     m->response[slot] = malloc(NSL_SPECTRUM_N * sizeof(double));
     if (!m->response[slot]) { return nsl_fail(err, NSL_E_NOMEM, "sensitivity of band %s", m->inst->bands[band].name); }
@@ -43,8 +43,8 @@ static nsl_status settings(nsl_mock *m, nsl_error *err)
                     p->mag_max, p->mag_min);
   }
   if (!(p->z_max > p->z_min)) {
-    return nsl_fail(err, NSL_E_CONFIG, "%s: simulate.z_max (%g) must be above simulate.z_min (%g)", nsl_config_file(m->cfg), p->z_max,
-                    p->z_min);
+    return nsl_fail(err, NSL_E_CONFIG, "%s: simulate.z_max (%g) must be above simulate.z_min (%g)", nsl_config_file(m->cfg),
+                    p->z_max, p->z_min);
   }
   for (int b = 0; b < m->inst->n_bands; b++) {
     const nsl_trace_conf *conf = nsl_mock_band_conf(m->inst, b);

@@ -9,11 +9,10 @@
 #include "noslit/model/flags.h"
 #include "noslit/pipe/stamp_file.h"
 
-#define ATTEMPTS 1000        /* draws of a galaxy per stamp; also the spacing of identifiers */
+#define ATTEMPTS 1000 /* draws of a galaxy per stamp; also the spacing of identifiers */
 #define NEIGHBOURS_MAX 4000
-#define GV_MISSING 0.015     /* stamps without a GV exposure */
-#define REACH_Y_PX 80.0      /* neighbours farther across the dispersion do not matter */
-#define ASTROMETRY_SUB 17    /* sub-stream of the scene */
+#define GV_MISSING 0.015 /* stamps without a GV exposure */
+#define REACH_Y_PX 80.0  /* neighbours farther across the dispersion do not matter */
 
 /* A neighbour, relative to the source. */
 typedef struct {
@@ -162,6 +161,7 @@ static nsl_status draw_neighbours(studio *s, const nsl_mock_source *src, nsl_err
   if (s->clean) { return NSL_OK; }
   double scale = m->inst->pixel_scale_arcsec, half_x = s->reach_x_px * scale, half_y = REACH_Y_PX * scale;
   double area_arcmin2 = 4 * half_x * half_y / 3600;
+  nsl_status st = NSL_OK;
   nsl_rng r = nsl_rng_make(m->seed, NSL_RNG_POINTING, (uint64_t)src->id, 1);
   for (int faint = 0; faint < 2; faint++) {
     double density = faint ? nsl_population_faint_density(&m->population) : nsl_population_density(&m->population);
@@ -173,14 +173,15 @@ static nsl_status draw_neighbours(studio *s, const nsl_mock_source *src, nsl_err
       nb->east = nsl_rng_range(&r, -half_x, half_x);
       nb->north = nsl_rng_range(&r, -half_y, half_y);
       nsl_population_draw(&m->population, m->seed, id, !faint, &nb->source);
-      NSL_STATUS_CHECK(nsl_mock_pool_entry(m, s->set, (uint64_t)id, nb->source.kind == NSL_KIND_STAR, &nb->flam, err));
+      NSL_TRY(nsl_mock_pool_entry(m, s->set, (uint64_t)id, nb->source.kind == NSL_KIND_STAR, &nb->flam, err));
       nsl_population_catalogue_entry(&m->population, m->seed, &nb->source, &nb->entry);
       nb->entry_east = nb->east + nb->entry.ra_deg * 3600;
       nb->entry_north = nb->north + nb->entry.dec_deg * 3600;
       s->n_neighbours++;
     }
   }
-  return NSL_OK;
+cleanup:
+  return st;
 }
 
 /* One band's conditions, drawn once. */
@@ -250,7 +251,8 @@ static nsl_status render_expected(studio *s, const setting *g, int band, double 
   for (size_t k = 0; k < s->n_neighbours; k++) {
     const neighbour *nb = &s->neighbours[k];
     if (!nb->source.catalogued || nb->entry.mag > limit) { continue; }
-    double nx = x + g->j[0] * nb->entry_east + g->j[1] * nb->entry_north, ny = y + g->j[2] * nb->entry_east + g->j[3] * nb->entry_north;
+    double nx = x + g->j[0] * nb->entry_east + g->j[1] * nb->entry_north,
+           ny = y + g->j[2] * nb->entry_east + g->j[3] * nb->entry_north;
     const nsl_grating *grating = nsl_detector_grating(g->det, nx);
     if (!grating) { continue; }
     nsl_mix mix;
@@ -280,8 +282,8 @@ static void sum_box(const nsl_band *band, const nsl_trace *t, const nsl_window *
 }
 
 /* One exposure: fills planes e and the view. *used 0 when the trace is off the detector. */
-static nsl_status expose(studio *s, const setting *g, const nsl_mock_source *src, const nsl_source *entry, const nsl_mix *mix, int slot,
-                         int e, int n_used, nsl_view *view, int *used, nsl_error *err)
+static nsl_status expose(studio *s, const setting *g, const nsl_mock_source *src, const nsl_source *entry, const nsl_mix *mix,
+                         int slot, int e, int n_used, nsl_view *view, int *used, nsl_error *err)
 {
   nsl_status st = NSL_OK;
   nsl_mock *m = s->m;
@@ -329,7 +331,8 @@ cleanup:
   return st;
 }
 
-static nsl_status make_band(studio *s, const nsl_mock_source *src, const nsl_source *entry, int slot, nsl_stamp *stamp, nsl_error *err)
+static nsl_status make_band(studio *s, const nsl_mock_source *src, const nsl_source *entry, int slot, nsl_stamp *stamp,
+                            nsl_error *err)
 {
   nsl_status st = NSL_OK;
   nsl_mock *m = s->m;
@@ -391,14 +394,14 @@ cleanup:
 static char *provenance(const nsl_mock *m, int64_t first, int64_t n)
 {
   return nsl_strf("{\"set\": \"%s\", \"seed\": %llu, \"first\": %lld, \"n\": %lld, \"instrument\": \"%s\", \"clean\": %s}",
-                  nsl_config_text(m->cfg, "simulate.set"), (unsigned long long)m->seed, (long long)first, (long long)n, m->inst->name,
-                  nsl_config_bool(m->cfg, "simulate.clean") ? "true" : "false");
+                  nsl_config_text(m->cfg, "simulate.set"), (unsigned long long)m->seed, (long long)first, (long long)n,
+                  m->inst->name, nsl_config_bool(m->cfg, "simulate.clean") ? "true" : "false");
 }
 
 nsl_status nsl_mock_make_stamps(nsl_mock *m, int64_t first, int64_t n, const char *path, nsl_error *err)
 {
   nsl_status st = NSL_OK;
-  studio s;
+  studio s = {0};
   nsl_stamp_writer *writer = NULL;
   nsl_stamp_set set = {0};
   char *json = provenance(m, first, n);

@@ -149,3 +149,8 @@ cleanup:
   free_writer(w);
   return st;
 }
+
+void nsl_stamp_writer_discard(nsl_stamp_writer *w)
+{
+  if (w) { free_writer(w); }
+}

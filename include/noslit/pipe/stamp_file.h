@@ -28,6 +28,7 @@ nsl_status nsl_stamp_writer_new(const char *path, const nsl_instrument *inst, co
                                 nsl_error *err);
 nsl_status nsl_stamp_writer_add(nsl_stamp_writer *w, const nsl_stamp *stamp, const nsl_stamp_label *label, nsl_error *err);
 nsl_status nsl_stamp_writer_finish(nsl_stamp_writer *w, nsl_error *err); /* publishes; frees w in any case */
+void nsl_stamp_writer_discard(nsl_stamp_writer *w);                      /* frees without writing; NULL is fine */
 
 /* A set of shards read as one sequence, kept packed in memory (about 150 kB a stamp). */
 typedef struct nsl_stamp_reader nsl_stamp_reader;
