@@ -1,7 +1,6 @@
 #include "command.h"
 
 const nsl_command *const nsl_commands[] = {
-    &nsl_cmd_simulate,
     &nsl_cmd_config,
     NULL,
 };
