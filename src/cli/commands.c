@@ -2,5 +2,7 @@
 
 const nsl_command *const nsl_commands[] = {
     &nsl_cmd_config,
+    &nsl_cmd_model,
+    &nsl_cmd_train,
     NULL,
 };

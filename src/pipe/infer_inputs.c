@@ -48,6 +48,7 @@ void nsl_infer_inputs(const nsl_model *model, const nsl_stamp *stamp, float *x, 
       weighted_plane(per_unit, k2, stamp->flux + at, stamp->variance + at, stamp->contamination + at, x + at, v + at);
     } else {
       for (size_t i = 0; i < NSL_STAMP_PLANE; i++) { x[at + i] = stamp->flux[at + i] * per_unit; }
+      for (size_t i = 0; v && i < NSL_STAMP_PLANE; i++) { v[at + i] = stamp->variance[at + i] > 0 ? 1.f : 0.f; }
     }
   }
   shape_and_depth(stamp, aux);
