@@ -77,7 +77,10 @@ static nsl_status transfer_in(nsl_h5 *f, const char *path, hid_t dataset, nsl_h5
   nsl_status st = NSL_OK;
   int lossy = 0;
   hid_t transfer = H5I_INVALID_HID;
-  if (nsl_h5_is_text(dataset) != 0) { NSL_THROW(err, NSL_E_FORMAT, "%s: %s: it does not hold numbers", f->path, path); }
+  nsl_h5_kind kind = nsl_h5_kind_of(dataset);
+  if (kind != NSL_H5_INTEGERS && kind != NSL_H5_REALS) {
+    NSL_THROW(err, NSL_E_FORMAT, "%s: %s: it does not hold numbers", f->path, path);
+  }
   transfer = H5Pcreate(H5P_DATASET_XFER);
   if (transfer < 0 || H5Pset_type_conv_cb(transfer, refuse_loss, &lossy) < 0) {
     st = nsl_h5_fail(err, NSL_E_BUG, f->path, path, "set up reading");

@@ -35,11 +35,12 @@ hid_t nsl_h5_native_type(nsl_h5_type type);
 
 /* The dataset's id, borrowed from f. Missing: NSL_E_NOTFOUND; not a dataset: NSL_E_FORMAT. */
 nsl_status nsl_h5_dataset(nsl_h5 *f, const char *path, hid_t *id, nsl_error *err);
+int nsl_h5_is_dataset(nsl_h5 *f, const char *path);
 /* Closes the datasets that are kept open. */
 nsl_status nsl_h5_drop_datasets(nsl_h5 *f, nsl_error *err);
 
-/* 1 when the dataset holds strings, 0 when numbers, -1 when neither. */
-int nsl_h5_is_text(hid_t dataset);
+typedef enum { NSL_H5_INTEGERS, NSL_H5_REALS, NSL_H5_STRINGS, NSL_H5_OTHER } nsl_h5_kind;
+nsl_h5_kind nsl_h5_kind_of(hid_t dataset);
 /* Strings (fixed or variable) of rows [first, first+count) of a 1-D dataset, cut to size-1 characters, NUL-terminated. */
 nsl_status nsl_h5_read_text_rows(nsl_h5 *f, const char *path, size_t first, size_t count, char *out, size_t size, nsl_error *err);
 

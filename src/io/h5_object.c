@@ -41,6 +41,16 @@ cleanup:
   return st;
 }
 
+int nsl_h5_is_dataset(nsl_h5 *f, const char *path)
+{
+  if (!nsl_h5_exists(f, path)) { return 0; }
+  hid_t id = H5Oopen(f->file, path, H5P_DEFAULT);
+  if (id < 0) { return 0; }
+  int answer = H5Iget_type(id) == H5I_DATASET;
+  H5Oclose(id);
+  return answer;
+}
+
 nsl_status nsl_h5_dataset(nsl_h5 *f, const char *path, hid_t *id, nsl_error *err)
 {
   for (int i = 0; i < NSL_H5_OPEN_DATASETS; i++) {

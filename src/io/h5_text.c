@@ -4,26 +4,23 @@
 
 #include "h5_internal.h"
 
-static int class_is_text(hid_t type)
-{
-  switch (H5Tget_class(type)) {
-  case H5T_STRING:
-    return 1;
-  case H5T_INTEGER:
-  case H5T_FLOAT:
-  case H5T_ENUM:
-    return 0; /* h5py writes booleans as enumerations */
-  default:
-    return -1;
-  }
-}
-
-int nsl_h5_is_text(hid_t dataset)
+nsl_h5_kind nsl_h5_kind_of(hid_t dataset)
 {
   hid_t type = H5Dget_type(dataset);
-  int answer = type < 0 ? -1 : class_is_text(type);
-  if (type >= 0) { H5Tclose(type); }
-  return answer;
+  if (type < 0) { return NSL_H5_OTHER; }
+  H5T_class_t cls = H5Tget_class(type);
+  H5Tclose(type);
+  switch (cls) {
+  case H5T_STRING:
+    return NSL_H5_STRINGS;
+  case H5T_FLOAT:
+    return NSL_H5_REALS;
+  case H5T_INTEGER:
+  case H5T_ENUM:
+    return NSL_H5_INTEGERS; /* h5py writes booleans as enumerations */
+  default:
+    return NSL_H5_OTHER;
+  }
 }
 
 static hid_t fixed_text_type(size_t size)
@@ -75,7 +72,7 @@ nsl_status nsl_h5_read_text_rows(nsl_h5 *f, const char *path, size_t first, size
   void *buffer = NULL;
   NSL_TRY(nsl_h5_dataset(f, path, &dataset, err));
   NSL_TRY(nsl_h5_dims(f, path, &rank, dims, err));
-  if (rank != 1 || first > dims[0] || count > dims[0] - first || nsl_h5_is_text(dataset) != 1) {
+  if (rank != 1 || first > dims[0] || count > dims[0] - first || nsl_h5_kind_of(dataset) != NSL_H5_STRINGS) {
     NSL_THROW(err, NSL_E_FORMAT, "%s: %s: it is not a column of %zu or more strings", f->path, path, first + count);
   }
   if (!count) { goto cleanup; }
