@@ -1,6 +1,8 @@
 #include "command.h"
 
 const nsl_command *const nsl_commands[] = {
+    &nsl_cmd_diff,
+    &nsl_cmd_verify,
     &nsl_cmd_config,
     &nsl_cmd_model,
     &nsl_cmd_train,
