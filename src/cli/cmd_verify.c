@@ -84,7 +84,9 @@ static nsl_status verify_catalogue(const char *path, nsl_json *o, char *line, si
     int first = 1;
     for (char *p = strtok_r(r.problems.text, "\n", &save); p; p = strtok_r(NULL, "\n", &save), first = 0) {
       nsl_json_push_text(list, p);
-      if (first) {
+      if (first && r.n_problems == 1) {
+        st = nsl_fail(err, NSL_E_CORRUPT, "%s: %s", path, p);
+      } else if (first) {
         st = nsl_fail(err, NSL_E_CORRUPT, "%s: %s (%d problems)", path, p, r.n_problems);
       } else {
         nsl_str_addf(more, "     %s\n", p);

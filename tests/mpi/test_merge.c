@@ -22,7 +22,8 @@
 enum { ORDER = 9 };
 static int rank;
 static nsl_error err;
-static char dir[64], catalogue[96];
+static char dir[256], catalogue[300];
+static const char *fits = "";
 static const nsl_pdf_grid grid = {12, 0.01, 0.08};
 
 /* variant -1: there is no such file. */
@@ -60,7 +61,7 @@ static void write_tiles(const tile_spec *spec, size_t n)
 
 static void remove_files(void)
 {
-  char command[128];
+  char command[300];
   snprintf(command, sizeof command, "rm -rf %s/*", dir);
   nsl_mpi_barrier();
   if (!rank) { CHECK(system(command) == 0); }
@@ -74,7 +75,7 @@ static nsl_status merge(const tile_spec *spec, size_t n, int partial, size_t chu
   for (size_t i = 0; i < n; i++) { tiles[i] = spec[i].tile; }
   nsl_merge_job job = {.workdir = dir,
                        .catalogue = catalogue,
-                       .fits = "",
+                       .fits = fits,
                        .survey = "test",
                        .config_text = "survey.name: test\n",
                        .selection = "",
@@ -244,10 +245,31 @@ static void test_duplicates_are_named(void)
   remove_files();
 }
 
+/* For tests/formats: leaves a small catalogue of `many` as <folder>/<name>.hdf5, its FITS export and its tile files. */
+static void keep(const char *folder, const char *name, int variant)
+{
+  nsl_merge_summary s;
+  char path[300];
+  tile_spec spec[N_MANY];
+  memcpy(spec, many, sizeof many);
+  spec[4].variant = variant;
+  snprintf(dir, sizeof dir, "%s", folder);
+  snprintf(catalogue, sizeof catalogue, "%s/%s.hdf5", folder, name);
+  snprintf(path, sizeof path, "%s/%s.fits", folder, name);
+  fits = path;
+  write_tiles(spec, N_MANY);
+  CHECK(merge(spec, N_MANY, 0, 64, &s) == NSL_OK);
+}
+
 int main(int argc, char **argv)
 {
   nsl_mpi mpi = nsl_mpi_start(&argc, &argv);
   rank = mpi.rank;
+  if (argc == 4) {
+    keep(argv[1], argv[2], atoi(argv[3]));
+    nsl_mpi_end(0, 0);
+    return 0;
+  }
   strcpy(dir, "/tmp/nsl_merge_XXXXXX");
   if (!rank) { CHECK(mkdtemp(dir)); }
   MPI_Bcast(dir, sizeof dir, MPI_CHAR, 0, MPI_COMM_WORLD);
