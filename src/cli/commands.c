@@ -3,6 +3,7 @@
 const nsl_command *const nsl_commands[] = {
     &nsl_cmd_diff,
     &nsl_cmd_verify,
+    &nsl_cmd_simulate,
     &nsl_cmd_config,
     &nsl_cmd_model,
     &nsl_cmd_train,

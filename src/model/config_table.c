@@ -64,7 +64,7 @@ const nsl_key nsl_config_keys[] = {
     {"simulate.density", NSL_KEY_REAL, M, "1/arcmin2", 0, 1000, "8", NULL, "galaxies per square arc minute down to mag_max"},
     {"simulate.mag_min", NSL_KEY_REAL, M, "mag", 10, 30, "17.5", NULL, "brightest galaxies"},
     {"simulate.mag_max", NSL_KEY_REAL, M, "mag", 10, 30, "22.5", NULL, "faintest galaxies of the catalogue"},
-    {"simulate.faint_mag", NSL_KEY_REAL, M, "mag", 10, 30, "24", NULL, "uncatalogued background galaxies down to this"},
+    {"simulate.faint_mag", NSL_KEY_REAL, M, "mag", 10, 30, "23.5", NULL, "uncatalogued background galaxies down to this"},
     {"simulate.star_fraction", NSL_KEY_REAL, M, "", 0, 1, "0.05", NULL, "stars among the catalogue's sources"},
     {"simulate.quasar_fraction", NSL_KEY_REAL, M, "", 0, 1, "0.01", NULL, "quasars among the catalogue's extragalactic sources"},
     {"simulate.z_min", NSL_KEY_REAL, M, "", 0, 2, "0.02", NULL, "lowest redshift"},
@@ -82,6 +82,8 @@ const nsl_key nsl_config_keys[] = {
     {"simulate.set", NSL_KEY_TEXT, M, "", 0, 0, "train", "train|validation|calibration|test", "which disjoint set of galaxies"},
     {"simulate.clean", NSL_KEY_BOOL, M, "", 0, 0, "false", NULL,
      "isolated sources, perfect calibration, no cosmic rays: the paper's conditions"},
+    {"simulate.stamp_slope", NSL_KEY_REAL, M, "dex/mag", 0, 1, "0.2", NULL,
+     "number counts of the stamps' galaxies; flatter than the sky's 0.35, so that bright ones are learned too"},
     {"simulate.snr_min", NSL_KEY_REAL, M, "", 0, 1000, "1", NULL, "training stamps keep true SNR_GI above this"},
 
     {"train.stamps", NSL_KEY_LIST, T, "", 1, 10000, NULL, NULL, "glob patterns of the training stamp files"},

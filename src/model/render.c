@@ -10,7 +10,7 @@
 #include "render_internal.h"
 
 struct nsl_renderer {
-  nsl_kernel kernel;
+  nsl_kernel kernels[NSL_KERNELS];
   double *deposit;
   float *line, *rows;
   float *weight; /* [4][columns] */
@@ -23,7 +23,7 @@ nsl_renderer *nsl_renderer_new(void) { return calloc(1, sizeof(nsl_renderer)); }
 void nsl_renderer_free(nsl_renderer *r)
 {
   if (!r) { return; }
-  nsl_kernel_free(&r->kernel);
+  for (int k = 0; k < NSL_KERNELS; k++) { nsl_kernel_free(&r->kernels[k]); }
   free(r->deposit);
   free(r->line);
   free(r->rows);
@@ -110,22 +110,21 @@ __attribute__((target_clones("avx2", "default"))) static void add_run(float *res
 }
 
 /* Adds the convolved rows to the window, run by run of columns where the trace stays in one pixel row. The last row of r->rows is
- * zero: it stands for rows that the kernel does not have. */
-static void place_rows(const nsl_renderer *r, const footprint *f, int stride, nsl_window *w)
+ * zero: it stands for kernel rows that were not convolved. */
+static void place_rows(const nsl_renderer *r, int m_min, int m_max, const footprint *f, int stride, nsl_window *w)
 {
-  const nsl_kernel *k = &r->kernel;
-  const float *zeros = r->rows + (size_t)(k->m_max - k->m_min + 1) * (size_t)stride;
+  const float *zeros = r->rows + (size_t)(m_max - m_min + 1) * (size_t)stride;
   for (int a = 0, b; a < f->n; a = b) {
     int row = r->row_of[a];
     for (b = a + 1; b < f->n && r->row_of[b] == row; b++) {}
-    int j0 = row + k->m_min - 1, j1 = row + k->m_max + 2;
+    int j0 = row + m_min - 1, j1 = row + m_max + 2;
     if (j0 < 0) { j0 = 0; }
     if (j1 > w->h - 1) { j1 = w->h - 1; }
     for (int j = j0; j <= j1; j++) {
       const float *g[4];
       for (int c = 0; c < 4; c++) {
         int m = j - row - 2 + c;
-        g[c] = m < k->m_min || m > k->m_max ? zeros + a : r->rows + (size_t)(m - k->m_min) * (size_t)stride + a;
+        g[c] = m < m_min || m > m_max ? zeros + a : r->rows + (size_t)(m - m_min) * (size_t)stride + a;
       }
       add_run(w->img + (size_t)j * (size_t)w->w + f->i0 + a, g, r->weight + a, (size_t)f->n, b - a);
     }
@@ -140,18 +139,21 @@ nsl_status nsl_render_beam(nsl_renderer *r, const nsl_beam *beam, double x_px, d
   nsl_trace t;
   footprint f;
   nsl_trace_at(beam, x_px, y_px, &t);
-  double middle = fmin(fmax(w->x0 + 0.5 * w->w - t.x0, t.dx_min), t.dx_max), slope = nsl_trace_slope(&t, middle);
+  double middle = fmin(fmax(w->x0 + 0.5 * w->w - t.x0, t.dx_min), t.dx_max), slope = nsl_kernel_slope(nsl_trace_slope(&t, middle));
   nsl_reach reach = nsl_kernel_reach(mix, slope);
   if (!find_footprint(&t, &reach, w, &f)) { return NSL_OK; }
   if (!grow_columns(r, (size_t)f.n)) { NSL_THROW(err, NSL_E_NOMEM, "renderer"); }
   follow_trace(r, &t, w, &f);
   /* Only the kernel rows that reach the window. */
   int m_min = -f.row_max - 2, m_max = w->h - 1 - f.row_min + 1;
-  if (m_min > reach.m_max || m_max < reach.m_min) { return NSL_OK; }
-  NSL_TRY(nsl_kernel_make(&r->kernel, mix, slope, m_min, m_max, err));
+  if (m_min < reach.m_min) { m_min = reach.m_min; }
+  if (m_max > reach.m_max) { m_max = reach.m_max; }
+  if (m_min > m_max) { return NSL_OK; }
+  const nsl_kernel *kernel;
+  NSL_TRY(nsl_kernel_get(r->kernels, mix, slope, &kernel, err));
 
   int taps = reach.t_max - reach.t_min + 1, stride = (f.n + 2 * NSL_LANES - 1) / (2 * NSL_LANES) * (2 * NSL_LANES);
-  size_t n_line = (size_t)(stride + taps), n_rows = (size_t)(r->kernel.m_max - r->kernel.m_min + 2);
+  size_t n_line = (size_t)(stride + taps), n_rows = (size_t)(m_max - m_min + 2);
   if (!grow((void **)&r->deposit, &r->deposit_n, n_line, sizeof *r->deposit) ||
       !grow((void **)&r->line, &r->line_n, n_line + NSL_LANES, sizeof *r->line) ||
       !grow((void **)&r->rows, &r->rows_n, n_rows * (size_t)stride, sizeof *r->rows)) {
@@ -162,9 +164,9 @@ nsl_status nsl_render_beam(nsl_renderer *r, const nsl_beam *beam, double x_px, d
                        r->deposit);
   for (size_t i = 0; i < n_line; i++) { r->line[i] = (float)r->deposit[i]; }
   memset(r->line + n_line, 0, NSL_LANES * sizeof *r->line);
-  nsl_convolve_rows(&r->kernel, r->line, f.n, stride, r->rows);
+  nsl_convolve_rows(kernel, m_min, m_max, r->line, f.n, stride, r->rows);
   memset(r->rows + (n_rows - 1) * (size_t)stride, 0, (size_t)stride * sizeof *r->rows);
-  place_rows(r, &f, stride, w);
+  place_rows(r, m_min, m_max, &f, stride, w);
 cleanup:
   return st;
 }

@@ -6,12 +6,12 @@
 
 typedef float vec __attribute__((vector_size(NSL_LANES * sizeof(float)), aligned(4)));
 
-__attribute__((target_clones("avx2", "default"))) void nsl_convolve_rows(const nsl_kernel *kn, const float *line, int n, int stride,
-                                                                         float *g)
+__attribute__((target_clones("avx2", "default"))) void nsl_convolve_rows(const nsl_kernel *kn, int m_min, int m_max,
+                                                                         const float *line, int n, int stride, float *g)
 {
-  int rows = kn->m_max - kn->m_min + 1, taps = kn->t_max - kn->t_min + 1;
+  int rows = m_max - m_min + 1, taps = kn->t_max - kn->t_min + 1;
   for (int m = 0; m < rows; m += 4) {
-    const float *k = kn->k + m;
+    const float *k = kn->k + (m_min - kn->m_min) + m;
     int in_block = rows - m < 4 ? rows - m : 4;
     for (int i = 0; i < n; i += 2 * NSL_LANES) {
       vec a0 = {0}, a1 = {0}, b0 = {0}, b1 = {0}, c0 = {0}, c1 = {0}, d0 = {0}, d1 = {0};

@@ -2,6 +2,9 @@
 #ifndef NOSLIT_MODEL_RENDER_INTERNAL_H
 #define NOSLIT_MODEL_RENDER_INTERNAL_H
 
+#include <math.h>
+
+#include "noslit/base/hash.h"
 #include "noslit/model/render.h"
 
 #define NSL_LANES 8 /* floats per vector; rows and columns of the tables are padded to it */
@@ -9,6 +12,7 @@
 /* The profile in the frame sheared along the trace, sampled on integer offsets and prefiltered so that cubic B-spline weights
  * interpolate it in both directions: k[(t - t_min) * rows_padded + (m - m_min)], t along the dispersion, m across. */
 typedef struct {
+  nsl_hash key; /* of profile and slope; 0 while there is nothing */
   int t_min, t_max, m_min, m_max;
   int rows_padded;
   float *k;
@@ -17,15 +21,19 @@ typedef struct {
   size_t work_capacity;
 } nsl_kernel;
 
+#define NSL_KERNELS 128 /* in the cache */
+
 /* How far the profile reaches in the sheared frame (px, prefilter margin included). */
 typedef struct {
   int t_min, t_max, m_min, m_max;
 } nsl_reach;
 
-/* slope: of the trace at the window. */
+/* Slopes of traces are rounded to this, so that exposures and beams of a source share a kernel. */
+static inline double nsl_kernel_slope(double slope) { return round(slope * 1000) / 1000; }
+
 nsl_reach nsl_kernel_reach(const nsl_mix *mix, double slope);
-/* Rows outside [m_min, m_max] are not made. */
-nsl_status nsl_kernel_make(nsl_kernel *kernel, const nsl_mix *mix, double slope, int m_min, int m_max, nsl_error *err);
+/* The kernel from the cache [NSL_KERNELS], made if it is not there; valid until the next call. */
+nsl_status nsl_kernel_get(nsl_kernel *cache, const nsl_mix *mix, double slope, const nsl_kernel **out, nsl_error *err);
 void nsl_kernel_free(nsl_kernel *kernel);
 
 /* Cubic B-spline weights for a position p: columns i0 .. i0 + 3 (i0 returned) get w[0..3]. */
@@ -45,8 +53,8 @@ static inline long nsl_spline_weights(double p, double w[4])
 void nsl_spectrum_deposit(const nsl_trace *trace, const nsl_sensitivity *sens, const nsl_sed *sed, double scale_seconds,
                           double dx_lo, double dx_hi, double x_first, int n, double *line);
 
-/* g[(m - m_min) * stride + i] = sum over t of kernel(t, m) line[i + t_max - t]: line has n + t_max - t_min elements; stride is a
- * multiple of NSL_LANES not below n, and line is readable up to stride + t_max - t_min. */
-void nsl_convolve_rows(const nsl_kernel *kernel, const float *line, int n, int stride, float *g);
+/* g[(m - m_min) * stride + i] = sum over t of kernel(t, m) line[i + t_max - t] for kernel rows m_min..m_max. line is readable up
+ * to stride + t_max - t_min; stride is a multiple of 2 NSL_LANES not below n. */
+void nsl_convolve_rows(const nsl_kernel *kernel, int m_min, int m_max, const float *line, int n, int stride, float *g);
 
 #endif

@@ -7,12 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "noslit/base/hash.h"
 #include "render_internal.h"
 
-#define LOST_LIGHT 2e-4 /* of the whole, per component and direction, beyond its reach */
+#define CUT_LIGHT 1e-3 /* of the whole, per component and direction, may lie beyond its reach; it is put back inside */
 #define REACH_MAX_PX 80.0
-#define MARGIN 4      /* for the ringing of the prefilter where the profile ends */
-#define CUT_MARGIN 10 /* and where the window cuts it, perhaps through its peak */
+#define MARGIN 4 /* for the ringing of the prefilter */
 
 typedef struct {
   double flux, mx, mv, xx, xv, vv; /* in the sheared frame, pixel moments included */
@@ -21,9 +21,9 @@ typedef struct {
 
 static double reach_of(double variance, double flux)
 {
-  double share = flux / LOST_LIGHT;
+  double share = flux / CUT_LIGHT;
   double sigmas = share > 1 ? sqrt(2 * log(share)) : 0;
-  double r = (sigmas < 1 ? 1 : sigmas > 4.2 ? 4.2 : sigmas) * sqrt(variance);
+  double r = (sigmas < 0.5 ? 0.5 : sigmas > 4.2 ? 4.2 : sigmas) * sqrt(variance);
   return r < REACH_MAX_PX ? r : REACH_MAX_PX;
 }
 
@@ -63,24 +63,23 @@ __attribute__((target_clones("avx2", "default"))) static void add_column(double 
   }
 }
 
-static void add_component(const nsl_kernel *kn, double *k, double *e, double *r, const sheared *c, int m_min, int rows)
+static void add_component(const nsl_kernel *kn, double *k, double *e, double *r, const sheared *c, int rows)
 {
   double det = c->xx * c->vv - c->xv * c->xv, a = c->vv / det, b = -c->xv / det, d = c->xx / det;
   double norm = c->flux / (2 * M_PI * sqrt(det));
   int t0 = (int)floor(c->mx - c->rx), t1 = (int)ceil(c->mx + c->rx);
-  int r0 = (int)floor(c->mv - c->rv), r1 = (int)ceil(c->mv + c->rv);
-  if (r0 < m_min) { r0 = m_min; }
-  if (r1 >= m_min + rows) { r1 = m_min + rows - 1; }
-  if (r1 < r0) { return; }
-  int n = r1 - r0 + 1;
+  int r0 = (int)floor(c->mv - c->rv), r1 = (int)ceil(c->mv + c->rv), n = r1 - r0 + 1;
   double u = t0 - c->mx;
   for (int i = 0; i < n; i++) {
     double v = r0 + i - c->mv;
     e[i] = norm * exp(-0.5 * (a * u * u + 2 * b * u * v + d * v * v));
     r[i] = exp(-(a * (u + 0.5) + b * v));
   }
+  /* The box holds erf x erf of an uncorrelated Gaussian, a little more of a correlated one. */
+  double inside = erf((c->rx + 0.5) / sqrt(2 * c->xx)) * erf((c->rv + 0.5) / sqrt(2 * c->vv));
+  for (int i = 0; i < n; i++) { e[i] /= inside; }
   double q = exp(-a);
-  for (int t = t0; t <= t1; t++) { add_column(k + (size_t)(t - kn->t_min) * (size_t)kn->rows_padded + (r0 - m_min), e, r, q, n); }
+  for (int t = t0; t <= t1; t++) { add_column(k + (size_t)(t - kn->t_min) * (size_t)rows + (r0 - kn->m_min), e, r, q, n); }
 }
 
 /* Cubic B-spline coefficients of samples that are zero outside (Unser 1999): n samples of `width` adjacent series, one series step
@@ -102,49 +101,66 @@ __attribute__((target_clones("avx2", "default"))) static void prefilter(double *
   }
 }
 
-static int pad(int n) { return (n + NSL_LANES - 1) / NSL_LANES * NSL_LANES; }
+static int reserve(nsl_kernel *kn, size_t work, size_t out)
+{
+  if (work > kn->work_capacity) {
+    double *p = realloc(kn->work, work * sizeof *p);
+    if (!p) { return 0; }
+    kn->work = p;
+    kn->work_capacity = work;
+  }
+  if (out > kn->capacity) {
+    float *p = realloc(kn->k, out * sizeof *p);
+    if (!p) { return 0; }
+    kn->k = p;
+    kn->capacity = out;
+  }
+  return 1;
+}
 
-nsl_status nsl_kernel_make(nsl_kernel *kn, const nsl_mix *mix, double slope, int m_min, int m_max, nsl_error *err)
+static nsl_status make(nsl_kernel *kn, const nsl_mix *mix, double slope, nsl_error *err)
 {
   nsl_reach reach = nsl_kernel_reach(mix, slope);
   kn->t_min = reach.t_min;
   kn->t_max = reach.t_max;
-  kn->m_min = m_min > reach.m_min ? m_min : reach.m_min;
-  kn->m_max = m_max < reach.m_max ? m_max : reach.m_max;
-  if (kn->m_max < kn->m_min) { kn->m_max = kn->m_min; }
-  /* The prefilter needs rows beyond the ones asked for. */
-  int lo = kn->m_min - CUT_MARGIN, rows = kn->m_max - kn->m_min + 1 + 2 * CUT_MARGIN, taps = kn->t_max - kn->t_min + 1;
-  kn->rows_padded = pad(kn->m_max - kn->m_min + 1);
-  int work_rows = pad(rows);
-  size_t need = (size_t)taps * (size_t)work_rows + 2 * (size_t)work_rows, out = (size_t)taps * (size_t)kn->rows_padded;
-  if (need > kn->work_capacity) {
-    double *p = realloc(kn->work, need * sizeof *p);
-    if (!p) { return nsl_fail(err, NSL_E_NOMEM, "kernel of %d x %d", taps, rows); }
-    kn->work = p;
-    kn->work_capacity = need;
+  kn->m_min = reach.m_min;
+  kn->m_max = reach.m_max;
+  int rows = kn->m_max - kn->m_min + 1, taps = kn->t_max - kn->t_min + 1;
+  kn->rows_padded = (rows + 3 + NSL_LANES - 1) / NSL_LANES * NSL_LANES; /* four rows are read from any */
+  size_t plane = (size_t)taps * (size_t)rows;
+  if (!reserve(kn, 2 * plane + 2 * (size_t)rows, (size_t)taps * (size_t)kn->rows_padded)) {
+    return nsl_fail(err, NSL_E_NOMEM, "kernel of %d x %d", taps, rows);
   }
-  if (out > kn->capacity) {
-    float *p = realloc(kn->k, out * sizeof *p);
-    if (!p) { return nsl_fail(err, NSL_E_NOMEM, "kernel of %d x %d", taps, rows); }
-    kn->k = p;
-    kn->capacity = out;
-  }
-  double *work = kn->work, *e = work + (size_t)taps * (size_t)work_rows, *r = e + work_rows;
-  memset(work, 0, (size_t)taps * (size_t)work_rows * sizeof *work);
-  nsl_kernel wide = *kn;
-  wide.rows_padded = work_rows;
+  double *by_tap = kn->work, *by_row = by_tap + plane, *e = by_row + plane, *r = e + rows;
+  memset(by_tap, 0, plane * sizeof *by_tap);
   for (int i = 0; i < mix->n; i++) {
     sheared c = shear(mix, i, slope);
-    add_component(&wide, work, e, r, &c, lo, rows);
+    add_component(kn, by_tap, e, r, &c, rows);
   }
-  prefilter(work, taps, (size_t)work_rows, rows);
+  prefilter(by_tap, taps, (size_t)rows, rows);
   for (int t = 0; t < taps; t++) {
-    double *col = work + (size_t)t * (size_t)work_rows;
-    prefilter(col, rows, 1, 1);
+    for (int m = 0; m < rows; m++) { by_row[(size_t)m * (size_t)taps + (size_t)t] = by_tap[(size_t)t * (size_t)rows + (size_t)m]; }
+  }
+  prefilter(by_row, rows, (size_t)taps, taps);
+  for (int t = 0; t < taps; t++) {
     float *to = kn->k + (size_t)t * (size_t)kn->rows_padded;
-    for (int m = 0; m < kn->rows_padded; m++) { to[m] = m <= kn->m_max - kn->m_min ? (float)col[m + CUT_MARGIN] : 0.0f; }
+    for (int m = 0; m < kn->rows_padded; m++) { to[m] = m < rows ? (float)by_row[(size_t)m * (size_t)taps + (size_t)t] : 0.0f; }
   }
   return NSL_OK;
+}
+
+nsl_status nsl_kernel_get(nsl_kernel *cache, const nsl_mix *mix, double slope, const nsl_kernel **out, nsl_error *err)
+{
+  double head[2] = {slope, (double)mix->n};
+  nsl_hash a = nsl_hash_bytes(head, sizeof head), b = nsl_hash_bytes(mix->g, (size_t)mix->n * sizeof *mix->g);
+  nsl_hash key = {a.hi ^ b.hi, a.lo + b.lo};
+  nsl_kernel *kn = &cache[key.lo % NSL_KERNELS];
+  *out = kn;
+  if (kn->k && nsl_hash_equal(kn->key, key)) { return NSL_OK; }
+  kn->key = (nsl_hash){0, 0};
+  nsl_status st = make(kn, mix, slope, err);
+  if (st == NSL_OK) { kn->key = key; }
+  return st;
 }
 
 void nsl_kernel_free(nsl_kernel *kn)

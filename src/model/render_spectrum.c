@@ -1,10 +1,10 @@
-/* From F_lambda to electrons along the trace: the integral of F_lambda x SENSITIVITY over quarter pixels, each put at its
+/* From F_lambda to electrons along the trace: the integral of F_lambda x SENSITIVITY over half pixels, each put at its
  * centroid, so that lines narrower than a pixel keep flux and position. */
 #include <math.h>
 
 #include "render_internal.h"
 
-#define STEPS_PER_PX 4
+#define STEPS_PER_PX 2
 #define KNOT_PX 16 /* the wavelength solution is interpolated (cubic Hermite) between exact knots */
 
 /* Index of the last point not above x, in [0, n - 2]. */

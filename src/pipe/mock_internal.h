@@ -13,6 +13,7 @@
 #define NSL_MOCK_SET_STRIDE INT64_C(1000000000000)
 #define NSL_MOCK_FAINT_OFFSET INT64_C(500000000000) /* uncatalogued sources and neighbours inside a set's range */
 #define NSL_MOCK_POOL_OFFSET INT64_C(900000000000)  /* neighbours' spectra */
+#define NSL_MOCK_COUNT_SLOPE 0.35                   /* dex per magnitude, of the sky */
 typedef enum { NSL_SET_SURVEY, NSL_SET_TRAIN, NSL_SET_VALIDATION, NSL_SET_CALIBRATION, NSL_SET_TEST } nsl_mock_set;
 
 #define NSL_MOCK_EXPOSURES_MAX 64
@@ -37,8 +38,9 @@ nsl_population nsl_population_from(const nsl_config *cfg);
 /* Catalogued sources per arcmin2 (stars included), and uncatalogued galaxies per arcmin2. */
 double nsl_population_density(const nsl_population *p);
 double nsl_population_faint_density(const nsl_population *p);
-/* A catalogued source (galaxy, quasar or star), or an uncatalogued galaxy. Position is left alone. */
-void nsl_population_draw(const nsl_population *p, uint64_t seed, int64_t id, int catalogued, nsl_mock_source *out);
+/* A catalogued source (galaxy, quasar or star), or an uncatalogued galaxy, at position 0, 0. slope: of the number counts of
+ * catalogued ones, dex per magnitude. */
+void nsl_population_draw(const nsl_population *p, uint64_t seed, int64_t id, int catalogued, double slope, nsl_mock_source *out);
 /* What the image catalogue says of it: position, magnitude and shape with small errors. */
 void nsl_population_catalogue_entry(const nsl_population *p, uint64_t seed, const nsl_mock_source *s, nsl_source *out);
 

@@ -6,7 +6,6 @@
 
 #include "mock_internal.h"
 
-#define COUNT_SLOPE 0.35 /* dex per magnitude */
 #define STAR_SLOPE 0.15
 #define STAR_MAG_MIN 15.5
 
@@ -32,8 +31,8 @@ double nsl_population_density(const nsl_population *p) { return p->density_arcmi
 double nsl_population_faint_density(const nsl_population *p)
 {
   if (!(p->faint_mag > p->mag_max)) { return 0; }
-  double bright = pow(10, COUNT_SLOPE * (p->mag_max - p->mag_min)) - 1;
-  double faint = pow(10, COUNT_SLOPE * (p->faint_mag - p->mag_min)) - 1 - bright;
+  double bright = pow(10, NSL_MOCK_COUNT_SLOPE * (p->mag_max - p->mag_min)) - 1;
+  double faint = pow(10, NSL_MOCK_COUNT_SLOPE * (p->faint_mag - p->mag_min)) - 1 - bright;
   return bright > 0 ? p->density_arcmin2 * faint / bright : 0;
 }
 
@@ -98,7 +97,7 @@ static void draw_shape(nsl_rng *r, nsl_mock_source *s)
   s->shape.pa_deg = nsl_rng_range(r, 0, 180);
 }
 
-void nsl_population_draw(const nsl_population *p, uint64_t seed, int64_t id, int catalogued, nsl_mock_source *s)
+void nsl_population_draw(const nsl_population *p, uint64_t seed, int64_t id, int catalogued, double slope, nsl_mock_source *s)
 {
   nsl_rng r = nsl_rng_make(seed, NSL_RNG_SKY, (uint64_t)id, 0), shape = nsl_rng_make(seed, NSL_RNG_SHAPE, (uint64_t)id, 0);
   memset(s, 0, sizeof *s);
@@ -112,9 +111,9 @@ void nsl_population_draw(const nsl_population *p, uint64_t seed, int64_t id, int
     return;
   }
   if (catalogued) {
-    s->mag = draw_mag(&r, COUNT_SLOPE, p->mag_min, p->mag_max);
+    s->mag = draw_mag(&r, slope, p->mag_min, p->mag_max);
   } else {
-    s->mag = draw_mag(&r, COUNT_SLOPE, p->mag_max, p->faint_mag);
+    s->mag = draw_mag(&r, NSL_MOCK_COUNT_SLOPE, p->mag_max, p->faint_mag);
   }
   double v = nsl_rng_uniform(&r);
   s->kind = catalogued && v < p->quasar_fraction ? NSL_KIND_QUASAR : draw_kind(&r, s->mag);

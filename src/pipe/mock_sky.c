@@ -109,7 +109,7 @@ nsl_status nsl_mock_pool_entry(nsl_mock *m, nsl_mock_set set, uint64_t pick, int
     nsl_mock_source s;
     nsl_sed_params p;
     int64_t id = (int64_t)set * NSL_MOCK_SET_STRIDE + NSL_MOCK_POOL_OFFSET + (int64_t)k;
-    nsl_population_draw(&m->population, m->seed, id, 0, &s);
+    nsl_population_draw(&m->population, m->seed, id, 0, NSL_MOCK_COUNT_SLOPE, &s);
     m->pool[k] = malloc(NSL_SPECTRUM_N * sizeof(double));
     if (!m->pool[k]) { return nsl_fail(err, NSL_E_NOMEM, "neighbours' spectra"); }
     nsl_sed_params_draw(m->seed, (uint64_t)id, is_star ? NSL_KIND_STAR : s.kind, s.z, &p);

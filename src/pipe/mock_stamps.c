@@ -137,7 +137,7 @@ static nsl_status draw_galaxy(studio *s, int64_t index, nsl_mock_source *src, do
   local_map(m, 0, j);
   for (int64_t k = 0; k < ATTEMPTS; k++) {
     int64_t id = (int64_t)s->set * NSL_MOCK_SET_STRIDE + index * ATTEMPTS + k;
-    nsl_population_draw(&m->population, m->seed, id, 1, src);
+    nsl_population_draw(&m->population, m->seed, id, 1, nsl_config_real(m->cfg, "simulate.stamp_slope"), src);
     if (src->kind == NSL_KIND_STAR) { continue; }
     nsl_sed_params p;
     nsl_mix mix;
@@ -172,7 +172,7 @@ static nsl_status draw_neighbours(studio *s, const nsl_mock_source *src, nsl_err
       int64_t id = (int64_t)s->set * NSL_MOCK_SET_STRIDE + NSL_MOCK_FAINT_OFFSET + (int64_t)(nsl_rng_u64(&r) % 300000000000u);
       nb->east = nsl_rng_range(&r, -half_x, half_x);
       nb->north = nsl_rng_range(&r, -half_y, half_y);
-      nsl_population_draw(&m->population, m->seed, id, !faint, &nb->source);
+      nsl_population_draw(&m->population, m->seed, id, !faint, NSL_MOCK_COUNT_SLOPE, &nb->source);
       NSL_TRY(nsl_mock_pool_entry(m, s->set, (uint64_t)id, nb->source.kind == NSL_KIND_STAR, &nb->flam, err));
       nsl_population_catalogue_entry(&m->population, m->seed, &nb->source, &nb->entry);
       nb->entry_east = nb->east + nb->entry.ra_deg * 3600;
