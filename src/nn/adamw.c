@@ -62,11 +62,12 @@ static void update(const nsl_adamw *opt, nsl_param *p, float *m, float *v, doubl
   const nsl_adamw_options *o = &opt->options;
   double bias1 = 1.0 - pow(o->beta1, (double)opt->step), bias2 = 1.0 - pow(o->beta2, (double)opt->step);
   float b1 = (float)o->beta1, b2 = (float)o->beta2, keep = (float)(p->rank > 1 ? 1.0 - lr * o->weight_decay : 1.0);
+  float c1 = (float)(1.0 - o->beta1), c2 = (float)(1.0 - o->beta2); /* 1 - 0.999f would lose five digits */
   float rate = (float)(lr / bias1), root = (float)(1.0 / sqrt(bias2)), eps = (float)o->eps;
   for (size_t k = 0; k < p->n; k++) {
     float g = p->grad[k] * clip;
-    m[k] = b1 * m[k] + (1.0f - b1) * g;
-    v[k] = b2 * v[k] + (1.0f - b2) * g * g;
+    m[k] = b1 * m[k] + c1 * g;
+    v[k] = b2 * v[k] + c2 * g * g;
     p->value[k] = p->value[k] * keep - rate * m[k] / (sqrtf(v[k]) * root + eps);
   }
 }

@@ -40,11 +40,11 @@ INLINE float total(vf v)
   return s;
 }
 
-/* exp(x) for x in [-87, 88] (clamped), relative error 1e-7: x = k ln 2 + r, Taylor series of exp(r) to r^7. */
+/* exp(x) for x in [-80, 88] (clamped), relative error 1e-7: x = k ln 2 + r, Taylor series of exp(r) to r^7. */
 INLINE vf vexp(vf x)
 {
   const float magic = 12582912.0f; /* 1.5 * 2^23: adding it rounds to a whole number in the low mantissa bits */
-  x = vmin(vmax(x, splat(-87.0f)), splat(88.0f));
+  x = vmin(vmax(x, splat(-80.0f)), splat(88.0f));
   vf t = x * 1.44269504089f + magic;
   vi k = (vi)t - (vi)splat(magic);
   vf whole = t - magic;
