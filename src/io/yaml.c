@@ -233,8 +233,8 @@ static nsl_status read_document(reader *r)
   NSL_TRY(next_event(r));
   if (r->event.type == YAML_STREAM_END_EVENT) { goto cleanup; }
   NSL_TRY(next_event(r));
-  if (r->event.type == YAML_SCALAR_EVENT && !is_null(&r->event)) {
-    st = fail_at(r, &r->event.start_mark, "'key: value' lines are expected, not a single word");
+  if (r->event.type == YAML_SEQUENCE_START_EVENT || (r->event.type == YAML_SCALAR_EVENT && !is_null(&r->event))) {
+    st = fail_at(r, &r->event.start_mark, "'key: value' lines are expected, not a list or a single word");
     goto cleanup;
   }
   if (r->event.type != YAML_SCALAR_EVENT) { NSL_TRY(read_node(r, 0)); }

@@ -7,10 +7,10 @@
 
 #include "noslit/base/clock.h"
 #include "noslit/par/mpi_env.h"
+#include "noslit/pipe/rows_h5.h"
 #include "noslit_version.h"
 #include "par/h5_parallel.h"
 #include "par/merge_internal.h"
-#include "pipe/rows_h5.h"
 
 #define COLUMN_CHUNK_ROWS 8192
 #define PDF_CHUNK_BYTES (1 << 20)

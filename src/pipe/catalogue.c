@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "noslit/base/fsio.h"
-#include "pipe/rows_h5.h"
+#include "noslit/pipe/rows_h5.h"
 
 struct nsl_catalogue {
   nsl_h5 *file;

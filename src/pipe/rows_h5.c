@@ -1,4 +1,4 @@
-#include "pipe/rows_h5.h"
+#include "noslit/pipe/rows_h5.h"
 
 nsl_h5_type nsl_col_h5_type(nsl_col_type type)
 {

@@ -8,7 +8,7 @@
 #include "noslit/base/fsio.h"
 #include "noslit/base/str.h"
 #include "noslit/io/h5.h"
-#include "pipe/rows_h5.h"
+#include "noslit/pipe/rows_h5.h"
 #include "pipe/tile_seal.h"
 
 #define SCHEMA "noslit-tile"

@@ -214,7 +214,8 @@ static nsl_status read_block(const char *path, char *block, int64_t *size, nsl_e
   nsl_status st = NSL_OK;
   if (fseek(f, 0, SEEK_END) || (*size = ftell(f)) < 0) { NSL_THROW(err, NSL_E_IO, "%s: cannot read", path); }
   if (*size < NSL_TILE_SEAL_BYTES) {
-    NSL_THROW(err, NSL_E_CORRUPT, "%s: is incomplete (cut short) or no noslit tile file: %lld bytes, no seal", path, (long long)*size);
+    NSL_THROW(err, NSL_E_CORRUPT, "%s: is incomplete (cut short) or no noslit tile file: %lld bytes, no seal", path,
+              (long long)*size);
   }
   if (fseek(f, (long)(*size - NSL_TILE_SEAL_BYTES), SEEK_SET) || fread(block, 1, NSL_TILE_SEAL_BYTES, f) != NSL_TILE_SEAL_BYTES) {
     NSL_THROW(err, NSL_E_IO, "%s: cannot read", path);

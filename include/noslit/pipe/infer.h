@@ -20,8 +20,8 @@ nsl_status nsl_infer_run(nsl_infer *inf, const nsl_stamp_set *set, nsl_rows *row
 
 /* Inputs of the network from one stamp, shared with training: x, v [2][40][480], aux [NSL_AUX]. v may be NULL for ELECTRONS.
  * WEIGHTED: x = (flux - contamination) / flux_scale, v = 1 / (1 + (k contamination / sigma)^2), both 0 where there is no data;
- * ELECTRONS: x = flux / flux_scale, v = 1 where there is data. aux: ln(re / 4 px), q, e cos 2 pa, e sin 2 pa (e = (1-q)/(1+q), pa from the dispersion axis),
- * n / 4, exposures / 4 of either band, contamination; each bounded and finite. */
+ * ELECTRONS: x = flux / flux_scale, v = 1 where there is data. aux: ln(re / 4 px), q, e cos 2 pa, e sin 2 pa (e = (1-q)/(1+q), pa
+ * from the dispersion axis), n / 4, exposures / 4 of either band, contamination; each bounded and finite. */
 #define NSL_AUX 8
 void nsl_infer_inputs(const nsl_model *model, const nsl_stamp *stamp, float *x, float *v, float *aux);
 /* The order in which the network wants them: inputs[k] for its k-th INPUT node, by name. */

@@ -81,6 +81,7 @@ static void test_refusals_name_the_place(void **state)
       {"? [1, 2]\n: 3\n", "c.yaml:1:3: a key must be"},
       {"a.b: 1\n", "c.yaml:1:1: a key must not"},
       {"'': 1\n", "c.yaml:1:1: a key must not"},
+      {"- 1\n", "c.yaml:1:1: 'key: value'"},
       {"just words\n", "c.yaml:1:1: 'key: value'"},
       {"a: [1, 2\n", "c.yaml:2:1: "},
       {"a: 1\n b: 2\n", "c.yaml:2:"},
