@@ -9,8 +9,6 @@
 
 #include "noslit/io/h5.h"
 
-enum { END_TIMEOUT_S = 30 };
-
 nsl_mpi nsl_mpi_start(int *argc, char ***argv)
 {
   nsl_mpi mpi = {0, 1};
@@ -32,15 +30,27 @@ static void leave_now(int sig)
   _exit(end_code);
 }
 
+/* Does a rank that leaves without MPI_Finalize leave the others alone? (mpirun --enable-recovery) */
+static int others_survive(void)
+{
+  const char *v = getenv("OMPI_MCA_orte_enable_recovery");
+  return v && !strcmp(v, "1");
+}
+
 void nsl_mpi_end(int lost, int exit_code)
 {
+  /* Without recovery the first rank to leave unfinalised takes all others with it, so the master must be the one: the workers
+   * have nothing more to say, and wait for it. */
+  enum { MASTER_TIMEOUT_S = 5, WORKER_TIMEOUT_S = 600 };
+  int rank;
+  MPI_Comm_rank(MPI_COMM_WORLD, &rank);
   fflush(NULL);
   nsl_h5_shutdown();
   if (lost) {
-    /* MPI_Finalize may wait for ever for a rank that is gone. */
+    if (lost < 0 && rank == 0 && others_survive()) { MPI_Abort(MPI_COMM_WORLD, exit_code); }
     end_code = exit_code;
     signal(SIGALRM, leave_now);
-    alarm(END_TIMEOUT_S);
+    alarm(rank == 0 || others_survive() ? MASTER_TIMEOUT_S : WORKER_TIMEOUT_S);
   }
   MPI_Finalize();
 }

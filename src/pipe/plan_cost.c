@@ -1,0 +1,97 @@
+/* What a tile costs: seconds = a visits + b sources + c exposures + d, fitted to the last run's measurements. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "noslit/base/str.h"
+#include "noslit/io/json.h"
+#include "noslit/pipe/plan.h"
+
+enum { N = 4 };
+
+void nsl_cost_model_default(nsl_cost_model *m)
+{
+  *m = (nsl_cost_model){.per_visit_s = 0.002, .per_source_s = 0.005, .per_exposure_s = 0.02, .per_tile_s = 0.05};
+}
+
+static void features(const nsl_plan_tile *t, double f[N])
+{
+  f[0] = (double)t->n_visits;
+  f[1] = (double)t->n_sources;
+  f[2] = t->n_exposures;
+  f[3] = 1.0;
+}
+
+double nsl_cost_predict(const nsl_cost_model *m, const nsl_plan_tile *tile)
+{
+  double f[N];
+  features(tile, f);
+  return m->per_visit_s * f[0] + m->per_source_s * f[1] + m->per_exposure_s * f[2] + m->per_tile_s * f[3];
+}
+
+/* Solves the symmetric positive definite system by Gauss elimination. */
+static void solve(double a[N][N], double b[N])
+{
+  for (int i = 0; i < N; i++) {
+    for (int k = i + 1; k < N; k++) {
+      double ratio = a[k][i] / a[i][i];
+      for (int j = i; j < N; j++) { a[k][j] -= ratio * a[i][j]; }
+      b[k] -= ratio * b[i];
+    }
+  }
+  for (int i = N - 1; i >= 0; i--) {
+    for (int j = i + 1; j < N; j++) { b[i] -= a[i][j] * b[j]; }
+    b[i] /= a[i][i];
+  }
+}
+
+/* Least squares of relative residuals, in units of the built-in model scaled to the measured total, with a weak pull towards it. */
+void nsl_cost_fit(const nsl_plan_tile *tiles, const double *seconds, size_t n, nsl_cost_model *out)
+{
+  nsl_cost_model guess;
+  nsl_cost_model_default(&guess);
+  double measured = 0, predicted = 0;
+  for (size_t i = 0; i < n; i++) {
+    measured += seconds[i];
+    predicted += nsl_cost_predict(&guess, &tiles[i]);
+  }
+  *out = guess;
+  if (n == 0 || !(measured > 0) || !(predicted > 0)) { return; }
+  double scale = measured / predicted;
+  double unit[N] = {guess.per_visit_s * scale, guess.per_source_s * scale, guess.per_exposure_s * scale, guess.per_tile_s * scale};
+  double a[N][N] = {{0}}, b[N] = {0};
+  const double pull = 3.0;
+  for (int k = 0; k < N; k++) {
+    a[k][k] = pull;
+    b[k] = pull;
+  }
+  for (size_t i = 0; i < n; i++) {
+    double f[N], size = fmax(seconds[i], 0.1 * measured / (double)n);
+    features(&tiles[i], f);
+    for (int k = 0; k < N; k++) { f[k] *= unit[k] / size; }
+    for (int k = 0; k < N; k++) {
+      for (int j = 0; j < N; j++) { a[k][j] += f[k] * f[j]; }
+      b[k] += f[k] * seconds[i] / size;
+    }
+  }
+  solve(a, b);
+  for (int k = 0; k < N; k++) { b[k] = fmax(b[k], 0.0) * unit[k]; }
+  *out = (nsl_cost_model){b[0], b[1], b[2], b[3], (int64_t)n};
+}
+
+void nsl_cost_model_load(const char *workdir, nsl_cost_model *out)
+{
+  nsl_cost_model_default(out);
+  char *path = nsl_strf("%s/run/report.json", workdir);
+  nsl_json *report = NULL;
+  if (path && nsl_json_read(path, &report, NULL) == NSL_OK) {
+    const nsl_json *m = nsl_json_get(report, "cost_model");
+    nsl_cost_model c = {nsl_json_get_f64(m, "per_visit_s", -1), nsl_json_get_f64(m, "per_source_s", -1),
+                        nsl_json_get_f64(m, "per_exposure_s", -1), nsl_json_get_f64(m, "per_tile_s", -1),
+                        (int64_t)nsl_json_get_f64(m, "measured_tiles", 0)};
+    if (c.measured_tiles > 0 && c.per_visit_s >= 0 && c.per_source_s >= 0 && c.per_exposure_s >= 0 && c.per_tile_s >= 0) {
+      *out = c;
+    }
+  }
+  nsl_json_free(report);
+  free(path);
+}
