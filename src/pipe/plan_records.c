@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "noslit/base/fsio.h"
 #include "noslit/base/str.h"
 #include "pipe/plan_internal.h"
 

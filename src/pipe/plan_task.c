@@ -227,7 +227,7 @@ nsl_status nsl_plan_task(const nsl_config *cfg, nsl_tile_id tile, nsl_tile_task 
   nsl_h5 *f = NULL;
   nsl_source_reader *r = NULL;
   nsl_task_rules rules;
-  int64_t line[5];
+  int64_t line[5] = {0};
   *out = (nsl_tile_task){0};
   NSL_TRY(nsl_plan_read_identities(cfg, &ids, err));
   generation = nsl_plan_generation(&ids);

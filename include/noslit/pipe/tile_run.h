@@ -8,18 +8,32 @@
 
 typedef struct nsl_tile_runner nsl_tile_runner;
 
-/* Loads model and instrument once. beat (may be NULL) is called between stamp batches: a worker's heartbeat; when it returns
- * non-zero the tile is given up with NSL_E_DRAINED. */
-typedef int nsl_beat(void *ctx);
+/* What a tile's file must say of itself to count as done, apart from its own input hash. */
+typedef struct {
+  const char *workdir; /* borrowed */
+  int order;
+  nsl_hash config_hash, model_hash, instrument_hash;
+} nsl_tile_expectation;
+
+/* Loads model and instrument once, and checks OpenBLAS. Messages are fit for the user. */
 nsl_status nsl_tile_runner_new(const nsl_config *cfg, const nsl_log *log, nsl_tile_runner **out, nsl_error *err);
 void nsl_tile_runner_free(nsl_tile_runner *r);
+const nsl_instrument *nsl_tile_runner_instrument(const nsl_tile_runner *r);    /* borrowed */
+const nsl_tile_expectation *nsl_tile_runner_expects(const nsl_tile_runner *r); /* borrowed */
+
+/* beat (may be NULL) is called between stamp batches: a worker's heartbeat; when it returns non-zero the tile is given up with
+ * NSL_E_DRAINED. */
+typedef int nsl_beat(void *ctx);
+/* Makes and publishes the tile's file. The rows are those of the measured sources, sorted by object_id; one that cannot be measured
+ * keeps its row with flags. head (not NULL) receives what was written. */
 nsl_status nsl_tile_run(nsl_tile_runner *r, nsl_tile_id tile, int attempt, nsl_beat *beat, void *ctx, nsl_tile_head *head,
                         nsl_error *err);
 
 /* Is the tile's file there, whole, and made by this configuration, model, instrument and input? */
 typedef enum { NSL_TILE_DONE, NSL_TILE_MISSING, NSL_TILE_CORRUPT, NSL_TILE_STALE } nsl_tile_state;
-/* expected: heads' hashes that a fresh file must carry. full: read and hash all rows, else head, size and `complete` only. */
-nsl_status nsl_tile_check(const nsl_tile_runner *r, const nsl_plan_tile *tile, int full, nsl_tile_state *state, char *why,
-                          size_t size, nsl_error *err);
+/* full: read and hash all rows, else the head only (one small read). why: the reason when not DONE. head (not NULL): what the file
+ * says of itself, when it could be read. */
+nsl_status nsl_tile_check(const nsl_tile_expectation *e, const nsl_plan_tile *tile, int full, nsl_tile_head *head,
+                          nsl_tile_state *state, char *why, size_t size, nsl_error *err);
 
 #endif

@@ -1,0 +1,220 @@
+#include "noslit/pipe/tile_run.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "noslit/base/clock.h"
+#include "noslit/base/fsio.h"
+#include "noslit/base/str.h"
+#include "noslit/model/flags.h"
+#include "noslit/nn/blas.h"
+#include "noslit/pipe/config_load.h"
+#include "noslit/pipe/stamper.h"
+#include "noslit_version.h"
+
+struct nsl_tile_runner {
+  const nsl_config *cfg;
+  const nsl_log *log;
+  nsl_instrument *inst;
+  nsl_infer *infer;
+  nsl_stamp_set batch;
+  size_t batch_size;
+  nsl_tile_expectation expected;
+};
+
+nsl_status nsl_tile_runner_new(const nsl_config *cfg, const nsl_log *log, nsl_tile_runner **out, nsl_error *err)
+{
+  nsl_status st = NSL_OK;
+  nsl_tile_runner *r = calloc(1, sizeof *r);
+  if (!r || !(r->inst = calloc(1, sizeof *r->inst))) { NSL_THROW(err, NSL_E_NOMEM, "no memory to run tiles"); }
+  r->cfg = cfg;
+  r->log = log;
+  r->batch_size = (size_t)nsl_config_int(cfg, "run.batch");
+  NSL_TRY(nsl_config_require(cfg, "instrument.file", err));
+  NSL_TRY(nsl_config_require(cfg, "run.model", err));
+  NSL_TRY(nsl_blas_start(err));
+  NSL_TRY(nsl_instrument_load(nsl_config_text(cfg, "instrument.file"), r->inst, err));
+  NSL_TRY(nsl_infer_new(nsl_config_text(cfg, "run.model"), r->inst, (int)nsl_config_int(cfg, "run.samples"), (int)r->batch_size,
+                        (uint64_t)nsl_config_int(cfg, "survey.seed"), &r->infer, err));
+  if (!nsl_stamp_set_alloc(&r->batch, r->batch_size)) { NSL_THROW(err, NSL_E_NOMEM, "no memory for %zu stamps", r->batch_size); }
+  r->expected = (nsl_tile_expectation){.workdir = nsl_config_text(cfg, "survey.workdir"),
+                                       .order = (int)nsl_config_int(cfg, "tiles.order"),
+                                       .config_hash = nsl_config_science_hash(cfg),
+                                       .model_hash = nsl_infer_model(r->infer)->hash,
+                                       .instrument_hash = r->inst->hash};
+  *out = r;
+  r = NULL;
+cleanup:
+  nsl_tile_runner_free(r);
+  return st;
+}
+
+void nsl_tile_runner_free(nsl_tile_runner *r)
+{
+  if (!r) { return; }
+  nsl_stamp_set_free(&r->batch);
+  nsl_infer_free(r->infer);
+  if (r->inst) { nsl_instrument_free(r->inst); }
+  free(r->inst);
+  free(r);
+}
+
+const nsl_instrument *nsl_tile_runner_instrument(const nsl_tile_runner *r) { return r->inst; }
+
+const nsl_tile_expectation *nsl_tile_runner_expects(const nsl_tile_runner *r) { return &r->expected; }
+
+static void fill_from_catalogue(const nsl_tile_task *task, nsl_rows *rows)
+{
+  for (size_t i = 0; i < task->n_sources; i++) {
+    const nsl_source *s = &task->sources[i];
+    rows->object_id[i] = s->id;
+    rows->ra[i] = s->ra_deg;
+    rows->dec[i] = s->dec_deg;
+    rows->tile[i] = task->tile;
+    rows->mag[i] = (float)s->mag;
+  }
+}
+
+/* What the catalogue says of a source is not the stamps' to say. */
+static void flag_from_catalogue(const nsl_tile_task *task, nsl_rows *rows)
+{
+  for (size_t i = 0; i < task->n_sources; i++) {
+    if (!isfinite(task->sources[i].mag)) { rows->flags[i] |= NSL_FLAG_BAD_INPUT; }
+    if (task->sources[i].is_star) { rows->flags[i] |= NSL_FLAG_STAR; }
+  }
+}
+
+static nsl_status measure(nsl_tile_runner *r, const nsl_tile_task *task, nsl_beat *beat, void *ctx, nsl_rows *rows,
+                          nsl_tile_head *head, nsl_error *err)
+{
+  nsl_status st = NSL_OK;
+  nsl_stamper *stamper = NULL;
+  double t0 = nsl_clock_s();
+  NSL_TRY(nsl_stamper_new(r->cfg, r->inst, task, r->log, &stamper, err));
+  head->stamp_s += nsl_clock_s() - t0;
+  /* Batches of a fixed size from the tile's first source: nothing else may decide which stamps share one. */
+  for (size_t first = 0; first < task->n_sources; first += r->batch_size) {
+    size_t n = task->n_sources - first < r->batch_size ? task->n_sources - first : r->batch_size;
+    double t1 = nsl_clock_s();
+    NSL_TRY(nsl_stamper_make(stamper, first, n, &r->batch, err));
+    double t2 = nsl_clock_s();
+    head->stamp_s += t2 - t1;
+    if (beat && beat(ctx)) {
+      NSL_THROW(err, NSL_E_DRAINED, "tile %lld: given up on request, after %zu of %zu sources", (long long)task->tile, first,
+                task->n_sources);
+    }
+    NSL_TRY(nsl_infer_run(r->infer, &r->batch, rows, first, err));
+    head->infer_s += nsl_clock_s() - t2;
+  }
+  const nsl_stamper_cost *cost = nsl_stamper_spent(stamper);
+  head->io_s = cost->io_s;
+  head->bytes_read = cost->bytes_read;
+  head->n_exposures_lost = cost->exposures_lost;
+cleanup:
+  nsl_stamper_free(stamper);
+  return st;
+}
+
+static void fill_provenance(const nsl_tile_runner *r, const nsl_tile_task *task, int attempt, nsl_tile_head *head)
+{
+  *head = (nsl_tile_head){.order = task->order,
+                          .tile = task->tile,
+                          .config_hash = r->expected.config_hash,
+                          .model_hash = r->expected.model_hash,
+                          .instrument_hash = r->expected.instrument_hash,
+                          .input_hash = task->input_hash,
+                          .seed = (uint64_t)nsl_config_int(r->cfg, "survey.seed"),
+                          .attempts = attempt};
+  snprintf(head->code_version, sizeof head->code_version, "%s", NOSLIT_VERSION);
+  snprintf(head->code_commit, sizeof head->code_commit, "%s", NOSLIT_COMMIT);
+  snprintf(head->blas_core, sizeof head->blas_core, "%s", nsl_blas_core());
+  gethostname(head->host, sizeof head->host - 1);
+}
+
+nsl_status nsl_tile_run(nsl_tile_runner *r, nsl_tile_id tile, int attempt, nsl_beat *beat, void *ctx, nsl_tile_head *head,
+                        nsl_error *err)
+{
+  nsl_status st = NSL_OK;
+  nsl_tile_task task = {0};
+  nsl_rows rows = {0};
+  char *path = NULL;
+  double wall0 = nsl_clock_s(), cpu0 = nsl_clock_cpu_s();
+  NSL_TRY(nsl_plan_task(r->cfg, tile, &task, err));
+  fill_provenance(r, &task, attempt, head);
+  path = nsl_tile_file_path(r->expected.workdir, task.order, tile);
+  if (!path || !nsl_rows_alloc(&rows, task.n_sources, &nsl_infer_model(r->infer)->grid)) {
+    NSL_THROW(err, NSL_E_NOMEM, "tile %lld: no memory for %zu rows", (long long)tile, task.n_sources);
+  }
+  fill_from_catalogue(&task, &rows);
+  NSL_TRY(measure(r, &task, beat, ctx, &rows, head, err));
+  flag_from_catalogue(&task, &rows);
+  head->wall_s = nsl_clock_s() - wall0;
+  head->cpu_s = nsl_clock_cpu_s() - cpu0;
+  NSL_TRY(nsl_tile_write(path, head, &rows, err));
+cleanup:
+  nsl_rows_free(&rows);
+  nsl_tile_task_free(&task);
+  free(path);
+  return st;
+}
+
+/* --- is it done? --- */
+
+static const char *what_differs(const nsl_tile_expectation *e, const nsl_plan_tile *tile, const nsl_tile_head *head)
+{
+  if (!nsl_hash_equal(head->config_hash, e->config_hash)) { return "the configuration has changed since it was made"; }
+  if (!nsl_hash_equal(head->model_hash, e->model_hash)) { return "it was made with another model"; }
+  if (!nsl_hash_equal(head->instrument_hash, e->instrument_hash)) { return "the instrument file has changed since it was made"; }
+  if (!nsl_hash_equal(head->input_hash, tile->input_hash)) {
+    return "its sources, neighbours or exposures have changed since it was made";
+  }
+  return NULL;
+}
+
+static nsl_tile_state judge(const nsl_tile_expectation *e, const nsl_plan_tile *tile, const nsl_tile_head *head, const char *path,
+                            char *why, size_t size)
+{
+  if (head->tile != tile->tile || head->order != e->order) {
+    snprintf(why, size, "%s: it is the file of tile %d:%lld", path, head->order, (long long)head->tile);
+    return NSL_TILE_CORRUPT;
+  }
+  const char *difference = what_differs(e, tile, head);
+  if (difference) {
+    snprintf(why, size, "%s", difference);
+    return NSL_TILE_STALE;
+  }
+  if (head->n_rows != tile->n_sources) {
+    snprintf(why, size, "%s: %lld rows instead of %lld", path, (long long)head->n_rows, (long long)tile->n_sources);
+    return NSL_TILE_CORRUPT;
+  }
+  return NSL_TILE_DONE;
+}
+
+nsl_status nsl_tile_check(const nsl_tile_expectation *e, const nsl_plan_tile *tile, int full, nsl_tile_head *head,
+                          nsl_tile_state *state, char *why, size_t size, nsl_error *err)
+{
+  nsl_error found = NSL_ERROR_INIT;
+  char *path = nsl_tile_file_path(e->workdir, e->order, tile->tile);
+  if (!path) { return nsl_fail(err, NSL_E_NOMEM, "tile %lld: no memory to check it", (long long)tile->tile); }
+  if (size) { why[0] = '\0'; }
+  nsl_status st = nsl_tile_read_head(path, head, NULL, &found);
+  if (st == NSL_OK) {
+    *state = judge(e, tile, head, path, why, size);
+    if (*state == NSL_TILE_DONE && full) { st = nsl_tile_verify(path, head, &found); }
+  }
+  if (st == NSL_E_NOTFOUND) {
+    *state = NSL_TILE_MISSING;
+    snprintf(why, size, "not made yet");
+  } else if (st == NSL_E_NOMEM) {
+    if (err) { *err = found; }
+    free(path);
+    return st;
+  } else if (st != NSL_OK) {
+    *state = NSL_TILE_CORRUPT;
+    snprintf(why, size, "%s", found.text);
+  }
+  free(path);
+  return NSL_OK;
+}
