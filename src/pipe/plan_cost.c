@@ -59,7 +59,7 @@ void nsl_cost_fit(const nsl_plan_tile *tiles, const double *seconds, size_t n, n
   double scale = measured / predicted;
   double unit[N] = {guess.per_visit_s * scale, guess.per_source_s * scale, guess.per_exposure_s * scale, guess.per_tile_s * scale};
   double a[N][N] = {{0}}, b[N] = {0};
-  const double pull = 3.0;
+  const double pull = 0.1;
   for (int k = 0; k < N; k++) {
     a[k][k] = pull;
     b[k] = pull;
