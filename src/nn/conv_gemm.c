@@ -107,39 +107,56 @@ static void signal_from_columns(const nsl_call *call, const float *columns, floa
 
 /* ---- images ---- */
 
+/* The output columns whose tap at kx lies inside the row. */
+static void columns_inside(const nsl_node *node, int w, int kx, int *begin, int *end)
+{
+  int offset = kx * node->dil_w - node->pad_w, s = node->stride_w;
+  *begin = offset < 0 ? (-offset + s - 1) / s : 0;
+  *end = offset >= w ? 0 : (w - 1 - offset) / s + 1;
+  if (*begin > node->out.w) { *begin = node->out.w; }
+  if (*end > node->out.w) { *end = node->out.w; }
+  if (*end < *begin) { *end = *begin; }
+}
+
 static void image_columns(const nsl_node *node, const nsl_shape3 *in, const float *x, float *columns)
 {
+  size_t ow = (size_t)node->out.w;
   for (int c = 0; c < in->c; c++) {
     for (int ky = 0; ky < node->kh; ky++) {
       for (int kx = 0; kx < node->kw; kx++) {
-        for (int oy = 0; oy < node->out.h; oy++) {
-          int y = oy * node->stride_h - node->pad_h + ky * node->dil_h, x0 = kx * node->dil_w - node->pad_w;
+        int begin, end;
+        columns_inside(node, in->w, kx, &begin, &end);
+        for (int oy = 0; oy < node->out.h; oy++, columns += ow) {
+          int y = oy * node->stride_h - node->pad_h + ky * node->dil_h;
           if (y < 0 || y >= in->h) {
-            memset(columns, 0, (size_t)node->out.w * sizeof(float));
-            columns += node->out.w;
+            memset(columns, 0, ow * sizeof(float));
             continue;
           }
-          const float *row = x + ((size_t)c * (size_t)in->h + (size_t)y) * (size_t)in->w;
-          for (int ox = 0; ox < node->out.w; ox++, x0 += node->stride_w) { *columns++ = x0 >= 0 && x0 < in->w ? row[x0] : 0.0f; }
+          const float *from = x + ((size_t)c * (size_t)in->h + (size_t)y) * (size_t)in->w + kx * node->dil_w - node->pad_w;
+          for (int ox = 0; ox < begin; ox++) { columns[ox] = 0.0f; }
+          for (int ox = begin; ox < end; ox++) { columns[ox] = from[ox * node->stride_w]; }
+          for (int ox = end; ox < node->out.w; ox++) { columns[ox] = 0.0f; }
         }
       }
     }
   }
 }
 
-static void image_from_columns(const nsl_node *node, const nsl_shape3 *in, const float *columns, float *dx)
+static void image_from_columns(const nsl_call *call, const float *columns, float *dx)
 {
+  const nsl_node *node = call->node;
+  const nsl_shape3 *in = &call->in_shape[0];
   memset(dx, 0, nsl_shape_size(*in) * sizeof(float));
   for (int c = 0; c < in->c; c++) {
     for (int ky = 0; ky < node->kh; ky++) {
       for (int kx = 0; kx < node->kw; kx++) {
+        int begin, end;
+        columns_inside(node, in->w, kx, &begin, &end);
         for (int oy = 0; oy < node->out.h; oy++, columns += node->out.w) {
-          int y = oy * node->stride_h - node->pad_h + ky * node->dil_h, x0 = kx * node->dil_w - node->pad_w;
+          int y = oy * node->stride_h - node->pad_h + ky * node->dil_h;
           if (y < 0 || y >= in->h) { continue; }
-          float *row = dx + ((size_t)c * (size_t)in->h + (size_t)y) * (size_t)in->w;
-          for (int ox = 0; ox < node->out.w; ox++, x0 += node->stride_w) {
-            if (x0 >= 0 && x0 < in->w) { row[x0] += columns[ox]; }
-          }
+          float *to = dx + ((size_t)c * (size_t)in->h + (size_t)y) * (size_t)in->w + kx * node->dil_w - node->pad_w;
+          for (int ox = begin; ox < end; ox++) { to[ox * node->stride_w] += columns[ox]; }
         }
       }
     }
@@ -197,7 +214,7 @@ void nsl_conv_gemm_backward(const nsl_call *call)
     if (is_signal(node, in)) {
       signal_from_columns(call, column_grad, dx, phases);
     } else {
-      image_from_columns(node, in, column_grad, dx);
+      image_from_columns(call, column_grad, dx);
     }
   }
 }

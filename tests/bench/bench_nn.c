@@ -121,5 +121,13 @@ int main(int argc, char **argv)
   printf("forward %.3f ms, forward and %d samples %.3f ms (samples %.3f), training step %.3f ms a stamp (checksum %g)\n", best[0],
          SAMPLES, best[1], best[1] - best[0], best[2], checksum);
   show_ops(train, &b);
+  for (int k = 0; k < 3; k++) { free(b.inputs[k]); }
+  free(b.keys);
+  free(b.target);
+  free(b.dlogits);
+  nsl_adamw_free(opt);
+  nsl_net_free(infer);
+  nsl_net_free(train);
+  nsl_graph_free(&g);
   return 0;
 }

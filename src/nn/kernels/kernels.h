@@ -53,7 +53,7 @@ typedef struct nsl_kernels {
                             size_t d_block, float *g);
 } nsl_kernels;
 
-/* The best table for this processor. */
+/* The best table for this processor, no wider than the OpenBLAS core in use (OPENBLAS_CORETYPE pins both). */
 const nsl_kernels *nsl_kernels_best(void);
 /* All tables that run on this processor: [0] is the portable one. NULL past the end. */
 const nsl_kernels *nsl_kernels_at(int i);

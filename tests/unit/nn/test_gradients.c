@@ -1,6 +1,7 @@
 /* Backward of every op and of small whole networks against finite differences. */
 #include "nn_support.h"
 
+#include "nn/net_internal.h"
 #include "noslit/nn/architectures.h"
 
 static void check(nsl_graph *g, int n, uint64_t seed, double h)
@@ -111,12 +112,9 @@ static void test_extract(void **state)
   check(&g, 3, 6, 0.02);
 }
 
-/* Small versions of the two built-in networks, weights of every layer. */
-static void test_whole_networks(void **state)
+static void small_eq(nsl_graph *g)
 {
-  (void)state;
   nsl_eq_options o;
-  nsl_graph g;
   nsl_eq_defaults(&o);
   o.ny = 6;
   o.nx = 24;
@@ -132,22 +130,77 @@ static void test_whole_networks(void **state)
   o.channels = 4;
   o.head_channels = 3;
   o.tail_channels = 5;
-  assert_ok(nsl_graph_eq(&o, &g, &test_err));
+  assert_ok(nsl_graph_eq(&o, g, &test_err));
+}
+
+static void make_weights_positive(probe *p, int input, size_t n)
+{
+  for (size_t i = 0; i < n; i++) { p->inputs[input][i] = 1.0f / (1.0f + p->inputs[input][i] * p->inputs[input][i]); }
+}
+
+static void test_whole_network(void **state)
+{
+  (void)state;
+  nsl_graph g;
+  small_eq(&g);
   probe p = probe_new(&g, 6, 8);
-  for (int i = 0; i < 6 * 2 * 6 * 24; i++) { p.inputs[1][i] = 1.0f / (1.0f + p.inputs[1][i] * p.inputs[1][i]); }
+  make_weights_positive(&p, 1, 6 * 2 * 6 * 24);
   check_gradients(&p, 0.004, 5e-3, 6);
   probe_free(&p);
   nsl_graph_free(&g);
 }
 
+/* The plain backend (six-loop convolutions, narrow kernels) and each fast one give one network the same gradients. */
+static void check_backends(nsl_graph *g, int n, int weights_input, size_t n_weights)
+{
+  probe p = probe_new(g, n, 9);
+  if (n_weights) { make_weights_positive(&p, weights_input, n_weights); }
+  nsl_net_free(p.net);
+  nsl_backend reference = nsl_backend_reference();
+  assert_ok(nsl_net_new_with(g, n, 1, 9, reference, &p.net, &test_err));
+  probe_loss(&p);
+  assert_ok(nsl_net_backward(p.net, p.weights, &test_err));
+  nsl_net *plain = p.net;
+  for (int t = 0; nsl_kernels_at(t); t++) {
+    nsl_backend fast = nsl_backend_best();
+    fast.kernels = nsl_kernels_at(t);
+    assert_ok(nsl_net_new_with(g, n, 1, 9, fast, &p.net, &test_err));
+    probe_loss(&p);
+    assert_ok(nsl_net_backward(p.net, p.weights, &test_err));
+    double worst = 0.0, most = 0.0;
+    for (int i = 0; i < nsl_net_n_params(plain); i++) {
+      const nsl_param *a = nsl_net_param(plain, i), *b = nsl_net_param(p.net, i);
+      for (size_t k = 0; k < a->n && !a->is_state; k++) {
+        most = fmax(most, fabs((double)a->grad[k]));
+        worst = fmax(worst, fabs((double)a->grad[k] - (double)b->grad[k]));
+      }
+    }
+    if (!(worst <= 2e-5 * most)) { fail_msg("%s: gradients differ by %.3g of %.3g", fast.kernels->name, worst, most); }
+    nsl_net_free(p.net);
+  }
+  p.net = plain;
+  probe_free(&p);
+  nsl_graph_free(g);
+}
+
+static void test_backends_agree(void **state)
+{
+  (void)state;
+  nsl_graph g;
+  small_eq(&g);
+  check_backends(&g, 6, 1, 6 * 2 * 6 * 24);
+  assert_ok(nsl_graph_resnet34(17, 34, 2, 0.1, &g, &test_err));
+  check_backends(&g, 3, 0, 0);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_convolutions),   cmocka_unit_test(test_dense_and_activations),
-      cmocka_unit_test(test_batchnorm),      cmocka_unit_test(test_pooling_and_moves),
-      cmocka_unit_test(test_resample),       cmocka_unit_test(test_correlate),
-      cmocka_unit_test(test_two_inputs),     cmocka_unit_test(test_extract),
-      cmocka_unit_test(test_whole_networks),
+      cmocka_unit_test(test_convolutions),  cmocka_unit_test(test_dense_and_activations),
+      cmocka_unit_test(test_batchnorm),     cmocka_unit_test(test_pooling_and_moves),
+      cmocka_unit_test(test_resample),      cmocka_unit_test(test_correlate),
+      cmocka_unit_test(test_two_inputs),    cmocka_unit_test(test_extract),
+      cmocka_unit_test(test_whole_network), cmocka_unit_test(test_backends_agree),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
