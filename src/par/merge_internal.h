@@ -27,7 +27,7 @@ typedef struct {
   size_t n;
   nsl_catalogue_tile *tiles;
   nsl_tile_head *heads;
-  int64_t n_rows;
+  int64_t n_rows, tile_bytes; /* tile_bytes: of the tile files */
   nsl_pdf_grid grid;
   nsl_hash content_hash, model_hash, instrument_hash;
   size_t n_left_out;

@@ -14,6 +14,7 @@ typedef struct {
   int state;
   nsl_tile_head head;
   nsl_pdf_grid grid;
+  int64_t bytes;
   char why[200];
 } found_tile;
 
@@ -29,6 +30,7 @@ static void look(const nsl_merge_job *job, size_t i, found_tile *t)
   char *path = nsl_tile_file_path(job->workdir, job->order, job->tiles[i]);
   memset(t, 0, sizeof *t);
   nsl_status st = path ? nsl_tile_read_head(path, &t->head, &t->grid, &why) : nsl_fail(&why, NSL_E_NOMEM, "no memory");
+  if (st == NSL_OK) { st = nsl_file_stat(path, &t->bytes, NULL, &why); }
   t->state = st == NSL_OK ? HERE : st == NSL_E_NOTFOUND ? MISSING : CORRUPT;
   snprintf(t->why, sizeof t->why, "%s", why.text);
   free(path);
@@ -127,6 +129,7 @@ static nsl_status choose(const nsl_merge_job *job, found_tile *all, const nsl_lo
     set->heads[set->n] = *h;
     set->tiles[set->n++] = (nsl_catalogue_tile){h->tile, set->n_rows, h->n_rows, h->content_hash};
     set->n_rows += h->n_rows;
+    set->tile_bytes += all[i].bytes;
   }
   set->n_left_out = job->n_tiles - set->n;
   set->grid = usual ? usual->grid : (nsl_pdf_grid){2, 0, 0.5}; /* a survey without tiles: any bins will do, but qp wants some */

@@ -1,4 +1,6 @@
 /* The merge from tile files to a published catalogue, step by step. */
+#include <errno.h>
+#include <fcntl.h>
 #include <mpi.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +16,38 @@ static nsl_status make_dir_of(const char *path, nsl_error *err)
   char *dir = nsl_path_dir(path);
   nsl_status st = dir ? nsl_mkdirs(dir, err) : nsl_fail(err, NSL_E_NOMEM, "no memory");
   free(dir);
+  return st;
+}
+
+/* ROMIO crashes or hangs on a disk that runs full in a collective write, so the space is asked for before. The tile files hold the
+ * same rows, compressed less. What fallocate reserves counts against quotas too; it is given back at once. */
+static nsl_status check_space(const nsl_merge_job *job, const nsl_merge_set *set, nsl_error *err)
+{
+  nsl_status st = NSL_OK;
+  int64_t row_bytes = set->grid.n * (int64_t)sizeof(float), available = 0;
+  for (int c = 0; c < nsl_n_row_columns; c++) { row_bytes += (int64_t)nsl_col_size(nsl_row_columns[c].type); }
+  int64_t raw = set->n_rows * row_bytes, need = job->deflate && set->tile_bytes < raw ? set->tile_bytes : raw;
+  need += need / 20 + (1 << 20);
+  char *path = nsl_temp_name(job->catalogue, 0);
+  if (!path) { return nsl_fail(err, NSL_E_NOMEM, "no memory"); }
+  int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+  if (fd < 0) {
+    st = nsl_fail_errno(err, errno, "%s: cannot write here", job->catalogue);
+    goto cleanup;
+  }
+  int e = fallocate(fd, 0, 0, need) ? errno : 0;
+  close(fd);
+  unlink(path);
+  if (e == EOPNOTSUPP || e == ENOSYS) {
+    char *dir = nsl_path_dir(job->catalogue);
+    st = dir ? nsl_disk_free(dir, &available, err) : nsl_fail(err, NSL_E_NOMEM, "no memory");
+    free(dir);
+    if (st != NSL_OK) { goto cleanup; }
+    e = available < need ? ENOSPC : 0;
+  }
+  if (e) { st = nsl_fail_errno(err, e, "%s: the catalogue needs about %lld MB", job->catalogue, (long long)(need >> 20) + 1); }
+cleanup:
+  free(path);
   return st;
 }
 
@@ -35,6 +69,8 @@ nsl_status nsl_merge_tiles(const nsl_merge_job *job, const nsl_log *log, nsl_mer
   summary->tiles_missing = (int64_t)set.n_left_out;
   summary->rows = set.n_rows;
   NSL_TRY(nsl_merge_find_duplicates(job, &set, &summary->duplicates, err));
+  if (!rank) { st = check_space(job, &set, err); }
+  NSL_TRY(nsl_mpi_agree(st, err));
   NSL_TRY(nsl_merge_write(job, &set, partial, log, err));
   NSL_TRY(nsl_merge_read_back(&set, partial, total, err));
   if (!rank) {

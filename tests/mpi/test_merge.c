@@ -1,8 +1,10 @@
 /* The merge at any number of ranks: every row where it belongs, whatever the tiles; and each thing that is wrong is named. */
 #include <mpi.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "noslit/base/fsio.h"
@@ -245,6 +247,24 @@ static void test_duplicates_are_named(void)
   remove_files();
 }
 
+/* A limit on the size of files stands in for a full disk. */
+static void test_no_space_is_said_before_writing(void)
+{
+  nsl_merge_summary s;
+  struct rlimit usual, tight;
+  write_tiles(many, N_MANY);
+  getrlimit(RLIMIT_FSIZE, &usual);
+  tight = usual;
+  tight.rlim_cur = 1 << 19;
+  signal(SIGXFSZ, SIG_IGN);
+  if (!rank) { setrlimit(RLIMIT_FSIZE, &tight); }
+  CHECK(merge(many, N_MANY, 0, 64, &s) == NSL_E_IO);
+  CHECK(strstr(err.text, catalogue) && strstr(err.text, "the catalogue needs about"));
+  if (!rank) { setrlimit(RLIMIT_FSIZE, &usual); }
+  CHECK(!nsl_file_exists(catalogue));
+  remove_files();
+}
+
 /* For tests/formats: leaves a small catalogue of `many` as <folder>/<name>.hdf5, its FITS export and its tile files. */
 static void keep(const char *folder, const char *name, int variant)
 {
@@ -280,6 +300,7 @@ int main(int argc, char **argv)
   test_missing_corrupt_and_stale_are_named();
   test_damage_found_while_merging();
   test_duplicates_are_named();
+  test_no_space_is_said_before_writing();
   if (!rank) { rmdir(dir); }
   nsl_mpi_end(0, 0);
   return 0;
