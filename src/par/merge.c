@@ -23,35 +23,28 @@ static void planned_free(planned *p)
   free(p->input_hash);
 }
 
-static nsl_status check_selection(const nsl_select *select, nsl_error *err)
-{
-  const char *const *exposures;
-  const int64_t *sources;
-  if (!select) { return NSL_OK; }
-  if (nsl_select_failed(select) || nsl_select_stale(select) || nsl_select_exposures(select, &exposures) ||
-      nsl_select_sources(select, &sources)) {
-    return nsl_fail(err, NSL_E_USAGE, "merge selects by --tiles, --cone, --box and --polygon only");
-  }
-  return NSL_OK;
-}
-
 /* Rank 0 reads the plan, so that its index is not opened by every rank at once. */
 static nsl_status read_planned(const nsl_config *cfg, const nsl_select *select, planned *out, nsl_error *err)
 {
   nsl_status st = NSL_OK;
   nsl_plan plan = {0};
+  unsigned char *chosen = NULL;
   NSL_TRY(nsl_plan_read(cfg, &plan, err));
   out->order = plan.order;
   out->plan_hash = plan.hash;
   out->tiles = malloc((plan.n_tiles + 1) * sizeof *out->tiles);
   out->input_hash = malloc((plan.n_tiles + 1) * sizeof *out->input_hash);
-  if (!out->tiles || !out->input_hash) { NSL_THROW(err, NSL_E_NOMEM, "no memory for %zu tiles", plan.n_tiles); }
+  chosen = malloc(plan.n_tiles + 1);
+  if (!out->tiles || !out->input_hash || !chosen) { NSL_THROW(err, NSL_E_NOMEM, "no memory for %zu tiles", plan.n_tiles); }
+  memset(chosen, 1, plan.n_tiles);
+  if (select) { NSL_TRY(nsl_plan_choose(cfg, &plan, select, chosen, err)); }
   for (size_t i = 0; i < plan.n_tiles; i++) {
-    if (select && !nsl_select_is_all(select) && !nsl_select_tile(select, plan.order, plan.tiles[i].tile)) { continue; }
+    if (!chosen[i]) { continue; }
     out->tiles[out->n] = plan.tiles[i].tile;
     out->input_hash[out->n++] = plan.tiles[i].input_hash;
   }
 cleanup:
+  free(chosen);
   nsl_plan_free(&plan);
   return st;
 }
@@ -96,7 +89,9 @@ nsl_status nsl_merge(const nsl_config *cfg, const nsl_select *select, int partia
   if (!ends_in(catalogue, ".hdf5")) {
     NSL_THROW(err, NSL_E_CONFIG, "output.catalogue: '%s' must end in .hdf5, or qp does not know how to read it", catalogue);
   }
-  NSL_TRY(check_selection(select, err));
+  if (select && (nsl_select_failed(select) || nsl_select_stale(select))) {
+    NSL_THROW(err, NSL_E_USAGE, "merge takes tiles, regions, exposures and sources; --failed and --stale are for run and status");
+  }
   if (!rank) { st = read_planned(cfg, select, &p, err); }
   NSL_TRY(nsl_mpi_agree(st, err));
   send_planned(&p, rank);
