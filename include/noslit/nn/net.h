@@ -46,7 +46,8 @@ typedef struct {
 } nsl_dropout_key;
 
 /* inputs[k]: the k-th INPUT node's tensor [n][c][h][w]. n <= max_batch. drop may be NULL in EVAL mode.
- * *output: [n][c][h][w] of the last node, owned by the net, valid until the next call. */
+ * *output: [n][c][h][w] of the last node, owned by the net, valid until the next call. After a TRAIN forward the inputs must stay
+ * in place until the backward. In EVAL and SAMPLE mode an element's bits do not depend on the batch it is in. */
 nsl_status nsl_net_forward(nsl_net *net, int n, const float *const *inputs, nsl_mode mode, const nsl_dropout_key *drop,
                            const float **output, nsl_error *err);
 
