@@ -37,16 +37,35 @@ cleanup:
   return st;
 }
 
+static nsl_status make_frames(nsl_mock *mock, nsl_mpi mpi, const nsl_log *log, nsl_error *err)
+{
+  nsl_status st = NSL_OK;
+  int n = nsl_mock_n_frames(mock), done = 0;
+  nsl_progress progress;
+  nsl_progress_start(&progress, log, "frames (rank 0)", (n + mpi.size - 1) / mpi.size);
+  for (int k = mpi.rank; k < n; k += mpi.size) {
+    NSL_TRY(nsl_mock_write_frame(mock, k, err));
+    nsl_progress_update(&progress, ++done, NULL);
+  }
+  nsl_progress_end(&progress, done, NULL);
+cleanup:
+  return st;
+}
+
 nsl_status nsl_simulate(const nsl_config *cfg, const nsl_instrument *inst, int stamps_only, nsl_mpi mpi, const nsl_log *log,
                         nsl_simulate_summary *summary, nsl_error *err)
 {
   nsl_mock *mock = NULL;
   double begin = nsl_clock_s();
   int64_t stamps = 0, all[1] = {0};
-  (void)stamps_only;
   memset(summary, 0, sizeof *summary);
   nsl_status st = nsl_mpi_agree(nsl_mock_new(cfg, inst, log, &mock, err), err);
   if (st != NSL_OK) { goto cleanup; }
+  if (!stamps_only) {
+    NSL_TRY(nsl_mpi_agree(make_frames(mock, mpi, log, err), err));
+    NSL_TRY(nsl_mpi_agree(mpi.rank == 0 ? nsl_mock_write_tables(mock, err) : NSL_OK, err));
+    summary->frames = nsl_mock_n_frames(mock);
+  }
   double cpu = nsl_clock_cpu_s();
   NSL_TRY(nsl_mpi_agree(make_shards(mock, cfg, mpi, log, &stamps, err), err));
   cpu = nsl_clock_cpu_s() - cpu;

@@ -3,6 +3,8 @@
 #define NOSLIT_PIPE_MOCK_INTERNAL_H
 
 #include "noslit/base/rng.h"
+#include "noslit/io/fits.h"
+#include "noslit/io/wcs.h"
 #include "noslit/model/render.h"
 #include "noslit/model/source.h"
 #include "noslit/model/spectrum.h"
@@ -76,18 +78,35 @@ void nsl_mock_cosmic_rays(const nsl_mock_detector *d, nsl_rng *rng, int w, int h
 void nsl_mock_read_out(const nsl_mock_detector *d, double exptime_s, nsl_rng *rng, size_t n, float *electrons, float *err,
                        int32_t *dq, float *noise);
 
-/* --- mock_sky.c: the survey's sources and the pool of neighbours' spectra --- */
-typedef struct {
-  nsl_kind kind;
-  double *flam; /* of magnitude 0; borrowed */
-} nsl_pool_entry;
+/* --- mock_sky.c: the mock as a whole, and the pool of neighbours' spectra --- */
+/* F_lambda of magnitude 0 [NSL_SPECTRUM_N], borrowed. */
 nsl_status nsl_mock_pool_entry(nsl_mock *m, nsl_mock_set set, uint64_t pick, int is_star, const double **flam, nsl_error *err);
 
+/* --- mock_field.c: pointings, frames and the survey's sources --- */
 typedef struct {
-  int pointing, exposure, detector; /* index into inst->detectors */
-  double ra_deg, dec_deg;           /* boresight */
+  int index, pointing, exposure;
+  const nsl_detector *det;
+  double ra_deg, dec_deg; /* boresight */
   double rotation_deg;
 } nsl_mock_frame;
+
+nsl_mock_frame nsl_mock_frame_at(const nsl_mock *m, int index);
+/* Draws the survey's sources, once. */
+nsl_status nsl_mock_draw_sky(nsl_mock *m, nsl_error *err);
+
+/* --- mock_header.c: names and headers of frames --- */
+/* The WCS cards of a frame, 80 characters each, for nsl_wcs_new; caller frees. */
+char *nsl_mock_wcs_cards(const nsl_mock *m, const nsl_mock_frame *f, int *n_cards);
+char *nsl_mock_frame_name(const nsl_mock *m, const nsl_mock_frame *f);
+nsl_status nsl_mock_put_primary(const nsl_mock *m, const nsl_mock_frame *f, nsl_fits_writer *w, nsl_error *err);
+nsl_status nsl_mock_put_wcs(const nsl_mock *m, const nsl_mock_frame *f, nsl_fits_writer *w, nsl_error *err);
+char *nsl_mock_outdir(const nsl_mock *m); /* caller frees */
+
+/* --- mock_frame.c --- */
+/* Noise-free light of all survey sources, or of source `only` if that is not -1, on a window of a frame. */
+nsl_status nsl_mock_light(nsl_mock *m, const nsl_mock_frame *f, nsl_wcs *wcs, long only, nsl_window *window, nsl_error *err);
+/* Spectrum of a survey source on the observed grid. */
+void nsl_mock_spectrum(nsl_mock *m, const nsl_mock_source *s, double *flam, nsl_line_fluxes *lines);
 
 struct nsl_mock {
   const nsl_config *cfg;
@@ -104,15 +123,12 @@ struct nsl_mock {
   double psf_px[NSL_BANDS_MAX], sky_rate[NSL_BANDS_MAX]; /* e-/s/px */
   double *response[2];                                   /* [NSL_SPECTRUM_N] first-order sensitivity of the stamp's bands */
   /* survey */
+  int drawn;
   size_t n_sources;
   nsl_mock_source *sources;
-  int n_frames;
-  nsl_mock_frame *frames;
   /* neighbours' spectra, made when first asked for */
   double **pool;
   int pool_set;
 };
-
-/* --- mock_stamp_scene.c, mock_stamps.c --- */
 
 #endif

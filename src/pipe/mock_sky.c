@@ -89,7 +89,6 @@ void nsl_mock_free(nsl_mock *m)
   drop_pool(m);
   free(m->pool);
   free(m->sources);
-  free(m->frames);
   free(m->response[0]);
   free(m->response[1]);
   nsl_spectra_free(m->spectra);

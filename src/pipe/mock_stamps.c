@@ -11,6 +11,7 @@
 
 #define ATTEMPTS 1000 /* draws of a galaxy per stamp; also the spacing of identifiers */
 #define NEIGHBOURS_MAX 4000
+#define CROWDING 2.0     /* stamps' neighbours are between the survey's density over this and times this */
 #define GV_MISSING 0.015 /* stamps without a GV exposure */
 #define REACH_Y_PX 80.0  /* neighbours farther across the dispersion do not matter */
 
