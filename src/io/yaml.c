@@ -155,8 +155,9 @@ static nsl_status read_mapping(reader *r, int depth, size_t *n)
     }
     NSL_TRY(check_text(r));
     const char *key = (const char *)r->event.data.scalar.value;
-    if (!key[0] || strchr(key, '.')) {
-      st = fail_at(r, &r->event.start_mark, "a key must not be empty or hold a '.'");
+    int is_quoted = r->event.data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
+    if (!key[0] || (!is_quoted && strchr(key, '.'))) {
+      st = fail_at(r, &r->event.start_mark, "a key must not be empty, or hold a '.' unless it is quoted");
       goto cleanup;
     }
     NSL_TRY(enter(r, key, &old));

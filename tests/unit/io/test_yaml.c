@@ -54,6 +54,17 @@ static void test_document_becomes_paths(void **state)
   nsl_kvlist_free(&l);
 }
 
+static void test_a_quoted_key_may_hold_a_dot(void **state)
+{
+  (void)state;
+  nsl_kvlist l;
+  assert_ok(parse("\"snr_gi>=3\": {\"outlier_0.02\": {max: 0.1}}\n", &l));
+  assert_int_equal(l.n, 1);
+  assert_string_equal(l.items[0].path, "snr_gi>=3.outlier_0.02.max");
+  nsl_kvlist_free(&l);
+  assert_int_equal(parse("a: {b: 1}\n\"a.b\": 2\n", &l), NSL_E_CONFIG); /* one path, two keys */
+}
+
 static void test_empty_documents(void **state)
 {
   (void)state;
@@ -153,9 +164,13 @@ static void test_files(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_document_becomes_paths),  cmocka_unit_test(test_empty_documents),
-      cmocka_unit_test(test_refusals_name_the_place), cmocka_unit_test(test_depth_length_and_size_are_limited),
-      cmocka_unit_test(test_many_keys_are_fast),      cmocka_unit_test(test_files),
+      cmocka_unit_test(test_document_becomes_paths),
+      cmocka_unit_test(test_a_quoted_key_may_hold_a_dot),
+      cmocka_unit_test(test_empty_documents),
+      cmocka_unit_test(test_refusals_name_the_place),
+      cmocka_unit_test(test_depth_length_and_size_are_limited),
+      cmocka_unit_test(test_many_keys_are_fast),
+      cmocka_unit_test(test_files),
   };
   return cmocka_run_group_tests_name("yaml", tests, NULL, NULL);
 }

@@ -1,0 +1,85 @@
+# noslit validate on a catalogue and truth tables with known answers (numpy's), the gate's exit codes, the report.
+. "$(dirname "$0")/../e2e/_lib.sh"
+[ -n "$python" ] || skip "no python with h5py"
+"$python" -c "import astropy, scipy" 2>/dev/null || skip "no python with astropy and scipy"
+dir=$build/tests/work/formats-$name
+rm -rf "$dir"; mkdir -p "$dir"
+"$python" "$source_dir/tests/formats/make_validation_set.py" "$dir" 4000
+cat=$dir/catalogue.hdf5
+
+# Numbers agree with numpy's, on a DESI table, on a mapped CSV and by position alone.
+"$noslit" validate "$cat" --truth "$dir/truth.fits" --json > "$dir/desi.json"
+"$noslit" validate "$cat" --truth "$dir/truth.csv" --id name_of_it --z redshift_of_it --json --draws 0 > "$dir/csv.json"
+"$noslit" validate "$cat" --truth "$dir/position.fits" --json --draws 20 > "$dir/position.json"
+"$noslit" validate "$cat" --truth "$dir/truth.fits" --by-position --radius 0.6 --draws 20 --json > "$dir/radius.json"
+"$python" - "$dir" <<'PY'
+import json, math, sys
+d = sys.argv[1]
+want = json.load(open(d + "/expected.json"))
+doc = {k: json.load(open(f"{d}/{k}.json")) for k in ("desi", "csv", "position", "radius")}
+for name, m in doc.items():
+    assert m["match"]["matched"] == want["matched"], (name, m["match"])
+    assert m["match"]["n_truth"] == want["n_truth"], (name, m["match"])
+    assert m["all"]["n"] == want["n"], (name, m["all"]["n"])
+    assert m["match"]["by"] == ("position" if name in ("position", "radius") else "id"), name
+    for k, v in want["cuts"]["all"].items():
+        assert abs(m["all"][k] - v) <= 1e-6 * abs(v) + 1e-8, (name, k, m["all"][k], v)
+m = doc["desi"]
+for cut, values in want["cuts"].items():
+    for k, v in values.items():
+        assert abs(m[cut][k] - v) <= 1e-6 * abs(v) + 1e-8, (cut, k, m[cut][k], v)
+assert m["match"]["truth_table"]["zwarn"] == want["zwarn"]
+assert m["match"]["truth_table"]["star"] > 50 and m["match"]["truth_table"]["qso"] > 5 and m["match"]["truth_table"]["not_primary"] > 50
+# The truths were drawn from the PDFs, so these are calibrated: KS at the 0.1 % level, coverage within 4 sigma.
+n = m["all"]["n"]
+assert m["all"]["pit_ks"] < 1.95 / math.sqrt(n), m["all"]["pit_ks"]
+for level, key in ((0.68, "coverage_68"), (0.95, "coverage_95")):
+    assert abs(m["all"][key] - level) < 4 * math.sqrt(level * (1 - level) / n), (key, m["all"][key])
+assert abs(m["nz"]["mean_z_stacked"] - m["nz"]["mean_z_truth"]) < 0.005
+assert 0 < m["all"]["sigma_nmad_err"] < 3e-4 and m["meta"]["bootstrap"]["units"] >= 30
+assert m["all"]["sigma_nmad_z_median"] > 0 and m["flag:contaminated"]["n"] > 100
+assert sum(v["n"] for k, v in m.items() if isinstance(v, dict) and v.get("axis") == "snr_gi") == n
+assert doc["csv"]["all"]["sigma_nmad_err"] is None  # --draws 0
+assert m["confidence"]["purity_99"]["purity"] >= 0.99 and m["worst"][0]["odds"] >= m["worst"][-1]["odds"]
+PY
+
+# The same command gives the same bytes.
+"$noslit" validate "$cat" --truth "$dir/truth.fits" --json 2>/dev/null | cmp - "$dir/desi.json" || fail "a second validation differs"
+
+# The gate.
+printf '"snr_gi>=3":\n  sigma_nmad: {max: 0.02}\n  "outlier_0.02": {max: 0.05}\nmatch:\n  completeness: {min: 0.9}\n' > "$dir/pass.yaml"
+printf '"snr_gi>=3": {sigma_nmad: {max: 0.02}, coverage_68: {min: 0.99}}\n' > "$dir/fail.yaml"
+printf '"snr_gi>=3": {sigma_nmda: {max: 0.02}}\n' > "$dir/unknown.yaml"
+printf '"snr_gi>=3": {sigma_nmad: 0.02}\n' > "$dir/form.yaml"
+gate() { "$noslit" validate "$cat" --truth "$dir/truth.fits" --draws 0 --require "$dir/$1.yaml"; }
+expect 0 gate pass > "$dir/pass.txt"
+grep -q "3 thresholds, 0 failed" "$dir/pass.txt" || fail "gate: no summary"
+expect 1 gate fail > "$dir/fail.txt"
+grep -q "^FAIL   snr_gi>=3.coverage_68" "$dir/fail.txt" || fail "gate: no word of what failed"
+grep -q "^pass   snr_gi>=3.sigma_nmad" "$dir/fail.txt" || fail "gate: no word of what passed"
+expect 2 gate unknown > /dev/null
+expect 2 gate form > /dev/null
+
+# Selections and bad input.
+all=$("$python" -c "import json; print(json.load(open('$dir/desi.json'))['match']['n_catalogue'])")
+some=$("$noslit" validate "$cat" --truth "$dir/truth.fits" --cone 0.5,0.5,0.5 --json --draws 0 | "$python" -c "import json, sys; print(json.load(sys.stdin)['match']['n_catalogue'])")
+[ "$some" -gt 100 ] && [ "$some" -lt "$all" ] || fail "--cone took $some of $all sources"
+expect 2 "$noslit" validate "$cat"
+expect 2 "$noslit" validate "$cat" --truth "$dir/truth.fits" --failed
+expect 1 "$noslit" validate "$cat" --truth "$dir/nowhere.fits"
+says "nearest is 'name_of_it'" "$noslit" validate "$cat" --truth "$dir/truth.csv" --id name_of_ix
+expect 1 "$noslit" validate "$dir/truth.fits" --truth "$dir/truth.fits"
+
+# The report, where there is a Python to draw them.
+"$python" -c "import matplotlib" 2>/dev/null || { echo "no matplotlib: report not tested"; exit 0; }
+export NOSLIT_PYTHON=$python
+expect 0 "$noslit" validate "$cat" --truth "$dir/truth.fits" --report "$dir/report" > /dev/null
+cmp <("$python" -m json.tool "$dir/report/metrics.json") <("$python" -m json.tool "$dir/desi.json") || fail "metrics.json is not what --json prints"
+"$python" - "$dir/report/index.html" <<'PY'
+import re, sys
+text = open(sys.argv[1], encoding="utf-8").read()
+assert len(re.findall("<figure>", text)) >= 25, len(re.findall("<figure>", text))
+assert not re.search(r'(src|href)="(?!data:)', text), "the page wants something from outside"
+for word in ("Reliability of odds", "Confident failures", "0.0104", "Definitions"):
+    assert word in text, word
+PY
