@@ -17,7 +17,7 @@
 #define CONTAMINATED_ABOVE 0.2f
 #define MANY_BAD_ABOVE 0.2
 
-enum { VIEWS_MAX = 256 };
+enum { VIEWS_MAX = 255 }; /* of one source in one band; more are left out */
 
 /* Light of the view's pixel without what neighbours are expected to give. */
 static float own_light(const nsl_rectified *v, size_t i) { return v->rate[i] - v->neighbours[i]; }
@@ -43,31 +43,40 @@ static int reference_of(const nsl_rectified *views, int n, size_t i, float *refe
   return m;
 }
 
-/* Brightest of the 3 x 3 neighbourhood, at least 0. */
+/* Brightest of the 3 x 3 neighbourhood, at least 0: along each row, then over three rows that are kept in a ring. */
 static void dilate(const float *in, float *out)
 {
-  for (int y = 0; y < NSL_STAMP_NY; y++) {
-    for (int x = 0; x < NSL_STAMP_NX; x++) {
-      float top = 0;
-      for (int b = y > 0 ? y - 1 : 0; b <= y + 1 && b < NSL_STAMP_NY; b++) {
-        for (int a = x > 0 ? x - 1 : 0; a <= x + 1 && a < NSL_STAMP_NX; a++) { top = fmaxf(top, in[b * NSL_STAMP_NX + a]); }
+  static const int last = NSL_STAMP_NX - 1;
+  float rows[3][NSL_STAMP_NX];
+  for (int y = -1; y < NSL_STAMP_NY; y++) {
+    float *next = rows[(y + 3) % 3];
+    if (y + 1 < NSL_STAMP_NY) {
+      const float *from = in + (size_t)(y + 1) * NSL_STAMP_NX;
+      for (int x = 0; x <= last; x++) {
+        float a = from[x > 0 ? x - 1 : 0], b = from[x], c = from[x < last ? x + 1 : last], top = a > b ? a : b;
+        top = c > top ? c : top;
+        next[x] = top > 0 ? top : 0;
       }
-      out[y * NSL_STAMP_NX + x] = top;
+    } else {
+      memset(next, 0, sizeof rows[0]);
+    }
+    if (y < 0) {
+      memset(rows[1], 0, sizeof rows[1]); /* row -1 */
+      continue;
+    }
+    for (int x = 0; x <= last; x++) {
+      float a = rows[0][x] > rows[1][x] ? rows[0][x] : rows[1][x];
+      out[(size_t)y * NSL_STAMP_NX + (size_t)x] = rows[2][x] > a ? rows[2][x] : a;
     }
   }
 }
 
-/* How far view v is from the reference at pixel i, in units of the threshold; below 1 is fine. */
-static float excess(const nsl_rectified *v, size_t i, int n_data, float reference, float variance, float brightest, float sigmas)
+/* By how much a view may differ from the reference, apart from what its own neighbours' light allows. */
+static float tolerance_of(int n_data, float variance, float brightest, float sigmas)
 {
-  float d = own_light(v, i) - reference;
-  if (n_data == 2) {
-    if (d <= 0) { return 0; }
-    sigmas *= CAUTION_OF_TWO;
-  }
-  /* 1.57 / n: variance of a median */
-  float noise = sigmas * sqrtf(variance * (1 + 1.57f / (float)n_data));
-  return fabsf(d) / (noise + RESAMPLING_DIFFERENCE * (brightest + fmaxf(v->neighbours[i], 0)));
+  if (n_data < 2) { return INFINITY; }
+  if (n_data == 2) { sigmas *= CAUTION_OF_TWO; }
+  return sigmas * sqrtf(variance * (1 + 1.57f / (float)n_data)) + RESAMPLING_DIFFERENCE * brightest; /* 1.57 / n: of a median */
 }
 
 static int beside_rejected(const unsigned char *rejected, int x, int y)
@@ -80,28 +89,37 @@ static int beside_rejected(const unsigned char *rejected, int x, int y)
   return 0;
 }
 
-/* Marks outliers with 1, doubtful pixels beside them with 2. planes: reference, variance, brightest. */
+/* Marks the outliers of a view with 1; then, with a share of the tolerance, pixels beside them with 2. */
+static void mark_outliers(const nsl_rectified *view, const unsigned char *n_data, const float *reference, const float *tolerance,
+                          unsigned char *rejected)
+{
+  int any = 0;
+  for (int grow = 0; grow <= any; grow++) {
+    for (size_t i = 0; i < NSL_STAMP_PLANE; i++) {
+      if (!(view->variance[i] > 0) || rejected[i]) { continue; }
+      float d = own_light(view, i) - reference[i], limit = tolerance[i] + RESAMPLING_DIFFERENCE * fmaxf(view->neighbours[i], 0);
+      if (n_data[i] == 2 && d < 0) { continue; }
+      if (!(fabsf(d) > (grow ? BESIDE_REJECTED * limit : limit))) { continue; }
+      if (grow && !beside_rejected(rejected, (int)(i % NSL_STAMP_NX), (int)(i / NSL_STAMP_NX))) { continue; }
+      rejected[i] = grow ? 2 : 1;
+      if (!grow) { any = 1; }
+    }
+  }
+}
+
 static void reject_outliers(nsl_view_room *room, int n, float sigmas)
 {
-  float *reference = room->combine, *variance = reference + NSL_STAMP_PLANE, *brightest = variance + NSL_STAMP_PLANE;
+  float *reference = room->combine, *tolerance = reference + NSL_STAMP_PLANE, *brightest = tolerance + NSL_STAMP_PLANE;
+  unsigned char *n_data = room->rejected + (size_t)n * NSL_STAMP_PLANE;
   memset(room->rejected, 0, (size_t)n * NSL_STAMP_PLANE);
   if (n < 2) { return; }
-  for (size_t i = 0; i < NSL_STAMP_PLANE; i++) { reference_of(room->views, n, i, &reference[i], &variance[i]); }
+  for (size_t i = 0; i < NSL_STAMP_PLANE; i++) {
+    n_data[i] = (unsigned char)reference_of(room->views, n, i, &reference[i], &tolerance[i]);
+  }
   dilate(reference, brightest);
-  for (int grow = 0; grow <= 1; grow++) {
-    for (int v = 0; v < n; v++) {
-      const nsl_rectified *view = &room->views[v];
-      unsigned char *rejected = room->rejected + (size_t)v * NSL_STAMP_PLANE;
-      float limit = grow ? BESIDE_REJECTED : 1.0f;
-      for (size_t i = 0; i < NSL_STAMP_PLANE; i++) {
-        if (!(view->variance[i] > 0) || rejected[i]) { continue; }
-        if (grow && !beside_rejected(rejected, (int)(i % NSL_STAMP_NX), (int)(i / NSL_STAMP_NX))) { continue; }
-        int n_data = 0;
-        for (int o = 0; o < n; o++) { n_data += room->views[o].variance[i] > 0; }
-        if (n_data < 2) { continue; }
-        if (excess(view, i, n_data, reference[i], variance[i], brightest[i], sigmas) > limit) { rejected[i] = grow ? 2 : 1; }
-      }
-    }
+  for (size_t i = 0; i < NSL_STAMP_PLANE; i++) { tolerance[i] = tolerance_of(n_data[i], tolerance[i], brightest[i], sigmas); }
+  for (int v = 0; v < n; v++) {
+    mark_outliers(&room->views[v], n_data, reference, tolerance, room->rejected + (size_t)v * NSL_STAMP_PLANE);
   }
 }
 

@@ -11,7 +11,9 @@
 enum { SKY_PIXELS_MIN = 200 };
 #define SKY_CLIP_SIGMA 3.0
 
-enum { FLUX, VARIANCE, NEIGHBOURS, GOOD, N_WINDOW_PLANES };
+/* What is interpolated of one detector pixel, together: with weights w the sums of w flux, w variance and w over good pixels (the
+ * three are 0 in bad ones), and of w neighbours' light over all. */
+enum { FLUX, VARIANCE, GOOD, NEIGHBOURS };
 
 void nsl_view_room_free(nsl_view_room *room)
 {
@@ -31,7 +33,7 @@ nsl_status nsl_view_room_reserve(nsl_view_room *room, int n_views, nsl_error *er
   grown.views = calloc((size_t)n_views, sizeof *grown.views);
   grown.planes = malloc((size_t)n_views * 3 * NSL_STAMP_PLANE * sizeof(float));
   grown.combine = malloc(3 * NSL_STAMP_PLANE * sizeof(float));
-  grown.rejected = malloc((size_t)n_views * NSL_STAMP_PLANE);
+  grown.rejected = malloc((size_t)(n_views + 1) * NSL_STAMP_PLANE);
   if (!grown.views || !grown.planes || !grown.combine || !grown.rejected) {
     nsl_view_room_free(&grown);
     return nsl_fail(err, NSL_E_NOMEM, "no memory for %d views", n_views);
@@ -44,7 +46,8 @@ nsl_status nsl_view_room_reserve(nsl_view_room *room, int n_views, nsl_error *er
   grown.window = room->window;
   grown.sky = room->sky;
   grown.window_pixels = room->window_pixels;
-  room->window = room->sky = NULL;
+  room->window = NULL;
+  room->sky = NULL;
   nsl_view_room_free(room);
   *room = grown;
   return NSL_OK;
@@ -53,7 +56,8 @@ nsl_status nsl_view_room_reserve(nsl_view_room *room, int n_views, nsl_error *er
 static nsl_status reserve_window(nsl_view_room *room, size_t pixels, nsl_error *err)
 {
   if (pixels <= room->window_pixels) { return NSL_OK; }
-  float *window = malloc(N_WINDOW_PLANES * pixels * sizeof *window), *sky = malloc(pixels * sizeof *sky);
+  nsl_pixel *window = aligned_alloc(sizeof *window, pixels * sizeof *window);
+  float *sky = malloc(pixels * sizeof *sky);
   if (!window || !sky) {
     free(window);
     free(sky);
@@ -69,20 +73,12 @@ static nsl_status reserve_window(nsl_view_room *room, size_t pixels, nsl_error *
 
 /* ---- the window: good pixels, their variance ---- */
 
-static void clean_window(const nsl_view *view, const nsl_dq_bits *bits, float *window, size_t n)
+static void clean_window(const nsl_view *view, const nsl_dq_bits *bits, nsl_pixel *window, size_t n)
 {
-  float *flux = window, *variance = window + VARIANCE * n, *neighbours = window + NEIGHBOURS * n, *good = window + GOOD * n;
   for (size_t i = 0; i < n; i++) {
-    float f = view->sci[i], e = view->err[i];
+    float f = view->sci[i], e = view->err[i], light = view->neighbours ? view->neighbours[i] : 0;
     int ok = isfinite(f) && isfinite(e) && e > 0 && !((unsigned)view->dq[i] & bits->bad);
-    good[i] = ok ? 1.0f : 0.0f;
-    flux[i] = ok ? f : 0.0f;
-    variance[i] = ok ? e * e : 0.0f;
-  }
-  if (view->neighbours) {
-    memcpy(neighbours, view->neighbours, n * sizeof *neighbours);
-  } else {
-    memset(neighbours, 0, n * sizeof *neighbours);
+    window[i] = ok ? (nsl_pixel){f, e * e, 1, light} : (nsl_pixel){0, 0, 0, light};
   }
 }
 
@@ -90,21 +86,20 @@ static void clean_window(const nsl_view *view, const nsl_dq_bits *bits, float *w
 
 /* Collects flux - neighbours of good pixels farther than `from` and not farther than `to` rows from the trace, where the
  * neighbours' light is below `limit` sigma; *variance is their mean variance. */
-static size_t sample_sky(const nsl_view *view, const float *window, double from, double to, float limit, float *sample,
+static size_t sample_sky(const nsl_view *view, const nsl_pixel *window, double from, double to, float limit, float *sample,
                          double *variance)
 {
-  size_t n_pixels = (size_t)view->w * (size_t)view->h, n = 0;
-  const float *flux = window, *var = window + VARIANCE * n_pixels, *neighbours = window + NEIGHBOURS * n_pixels,
-              *good = window + GOOD * n_pixels;
+  size_t n = 0;
   double sum = 0;
   for (int x = 0; x < view->w; x++) {
     double centre = view->trace.y0 + nsl_trace_dy(&view->trace, view->x0 + x - view->trace.x0) - view->y0;
     for (int y = 0; y < view->h; y++) {
       double off = fabs(y - centre);
-      size_t i = (size_t)y * (size_t)view->w + (size_t)x;
-      if (off <= from || off > to || good[i] == 0 || neighbours[i] * neighbours[i] > limit * limit * var[i]) { continue; }
-      sample[n++] = flux[i] - neighbours[i];
-      sum += var[i];
+      if (off <= from || off > to) { continue; }
+      nsl_pixel p = window[(size_t)y * (size_t)view->w + (size_t)x];
+      if (p[GOOD] == 0 || p[NEIGHBOURS] * p[NEIGHBOURS] > limit * limit * p[VARIANCE]) { continue; }
+      sample[n++] = p[FLUX] - p[NEIGHBOURS];
+      sum += p[VARIANCE];
     }
   }
   *variance = n ? sum / (double)n : 0;
@@ -164,7 +159,7 @@ static double clipped_mean(float *a, size_t n)
 }
 
 /* The level of the sky and the variance of a pixel of it. With settings->sky_rows = 0 the level is 0. */
-static double find_sky(const nsl_view *view, const nsl_view_settings *settings, const float *window, float *sample,
+static double find_sky(const nsl_view *view, const nsl_view_settings *settings, const nsl_pixel *window, float *sample,
                        double *variance)
 {
   const double half = 0.5 * NSL_STAMP_NY, all = INFINITY;
@@ -184,7 +179,7 @@ static double find_sky(const nsl_view *view, const nsl_view_settings *settings, 
 
 /* ---- the canonical grid ---- */
 
-/* Where a stamp column comes from: 0-based position in the window of its centre row, rows' direction, ratio of pixel widths. */
+/* Where a stamp column comes from: 0-based position in the window of its row 0, the rows' direction, the ratio of pixel widths. */
 typedef struct {
   double x, y, ratio;
   int direction; /* +1, -1 (turned by 180 degrees); 0: not on the beam */
@@ -197,83 +192,68 @@ static column_source locate_column(const nsl_view *view, const nsl_band *band, i
   double dx;
   if (!nsl_trace_dx_of_lambda(t, band->lambda0_a + column * band->dlambda_a, &dx) || dx < t->dx_min || dx > t->dx_max) { return c; }
   double dispersion = nsl_trace_dlambda(t, dx);
-  c.x = t->x0 + dx - view->x0;
-  c.y = t->y0 + nsl_trace_dy(t, dx) - view->y0;
-  c.ratio = band->dlambda_a / fabs(dispersion);
   c.direction = dispersion > 0 ? 1 : -1;
+  c.ratio = band->dlambda_a / fabs(dispersion);
+  c.x = t->x0 + dx - view->x0;
+  c.y = t->y0 + nsl_trace_dy(t, dx) - view->y0 - c.direction * NSL_STAMP_YC;
   return c;
-}
-
-/* Up to four detector pixels about a point, with bilinear weights. */
-typedef struct {
-  size_t index[4];
-  float weight[4];
-  int n;
-} taps;
-
-static taps taps_at(double x, double y, int w, int h)
-{
-  taps t = {.n = 0};
-  double fx = floor(x), fy = floor(y);
-  if (!(fx >= -1 && fx < w && fy >= -1 && fy < h)) { return t; }
-  int ix = (int)fx, iy = (int)fy;
-  float u = (float)(x - fx), v = (float)(y - fy);
-  const float wx[2] = {1 - u, u}, wy[2] = {1 - v, v};
-  for (int b = 0; b < 2; b++) {
-    for (int a = 0; a < 2; a++) {
-      if (ix + a < 0 || ix + a >= w || iy + b < 0 || iy + b >= h) { continue; }
-      t.index[t.n] = (size_t)(iy + b) * (size_t)w + (size_t)(ix + a);
-      t.weight[t.n++] = wx[a] * wy[b];
-    }
-  }
-  return t;
 }
 
 typedef struct {
   const nsl_view *view;
-  const float *window;
-  size_t n; /* pixels of the window */
+  const nsl_pixel *window;
   float sky;
   unsigned saturated_bit;
 } rectifier;
 
-/* One stamp pixel. Weights on bad pixels are dropped and the rest scaled up by 1 / kept: the flux stays unbiased; the variance is
- * divided by kept twice, since the pixels that stand in for others enter the sum with more than their share. */
-static void rectify_pixel(const rectifier *r, const column_source *c, double y, size_t out, int in_box, nsl_rectified *to)
+/* The bilinear sum about a point; *total is the weight that lies inside the window, *saturated the DQ bit of what counts. */
+static nsl_pixel interpolate(const rectifier *r, int ix, int iy, const float wx[2], const float wy[2], float *total, int *saturated)
 {
-  taps t = taps_at(c->x, y, r->view->w, r->view->h);
-  if (t.n == 0) { return; }
-  const float *flux = r->window, *variance = r->window + VARIANCE * r->n, *neighbours = r->window + NEIGHBOURS * r->n,
-              *good = r->window + GOOD * r->n;
-  float kept = 0, f = 0, v = 0, total = 0, light = 0;
-  int saturated = 0;
-  for (int k = 0; k < t.n; k++) {
-    size_t i = t.index[k];
-    float w = t.weight[k] * good[i];
-    kept += w;
-    f += w * flux[i];
-    v += w * variance[i];
-    total += t.weight[k];
-    light += t.weight[k] * neighbours[i];
-    saturated |= t.weight[k] >= 0.25f && ((unsigned)r->view->dq[i] & r->saturated_bit);
+  nsl_pixel sum = {0, 0, 0, 0};
+  const int w = r->view->w, h = r->view->h;
+  *total = 0;
+  *saturated = 0;
+  for (int b = 0; b < 2; b++) {
+    for (int a = 0; a < 2; a++) {
+      if (ix + a < 0 || ix + a >= w || iy + b < 0 || iy + b >= h) { continue; }
+      size_t i = (size_t)(iy + b) * (size_t)w + (size_t)(ix + a);
+      float weight = wx[a] * wy[b];
+      sum += weight * r->window[i];
+      *total += weight;
+      *saturated |= weight >= 0.25f && ((unsigned)r->view->dq[i] & r->saturated_bit);
+    }
   }
-  if (in_box && total >= KEPT_WEIGHT_MIN) {
-    to->samples++;
-    to->masked += kept < KEPT_WEIGHT_MIN;
-    to->saturated += saturated;
-  }
-  if (kept < KEPT_WEIGHT_MIN) { return; }
-  double seconds = r->view->exptime_s;
-  to->rate[out] = (float)(c->ratio * (f / kept - r->sky) / seconds);
-  to->variance[out] = (float)(c->ratio * v / (kept * kept) / (seconds * seconds));
-  to->neighbours[out] = (float)(c->ratio * light / total / seconds);
+  return sum;
 }
 
-/* sum w^2 of the bilinear weights, for a column whose rows all have the same fraction. */
-static float scatter_of(const column_source *c)
+/* One column of the stamp. All rows have the same fractions. Weights on bad pixels are dropped and the rest scaled up by 1 / kept:
+ * the flux stays unbiased; the variance is divided by kept twice, since the pixels that stand in for others enter the sum with more
+ * than their share. */
+static void rectify_column(const rectifier *r, const column_source *c, int x, int in_band, nsl_rectified *to)
 {
-  double u = c->x - floor(c->x), first = c->y - NSL_STAMP_YC * c->direction, v = first - floor(first);
-  return (float)(c->ratio * (u * u + (1 - u) * (1 - u)) * (v * v + (1 - v) * (1 - v)));
+  double fx = floor(c->x), fy = floor(c->y);
+  if (!(fx >= -1 && fx < r->view->w && fabs(fy) < 1e6)) { return; }
+  int ix = (int)fx, iy = (int)fy;
+  float u = (float)(c->x - fx), v = (float)(c->y - fy);
+  const float wx[2] = {1 - u, u}, wy[2] = {1 - v, v};
+  float seconds = (float)r->view->exptime_s, ratio = (float)c->ratio, per_second = ratio / seconds;
+  /* sum of w^2: what one pixel scatters by */
+  to->scatter[x] = ratio * (wx[0] * wx[0] + wx[1] * wx[1]) * (wy[0] * wy[0] + wy[1] * wy[1]);
+  for (int y = 0; y < NSL_STAMP_NY; y++) {
+    float total;
+    int saturated;
+    nsl_pixel sum = interpolate(r, ix, iy + c->direction * y, wx, wy, &total, &saturated);
+    if (in_band && y >= NSL_STAMP_BOX_FIRST && y <= NSL_STAMP_BOX_LAST && total >= KEPT_WEIGHT_MIN) {
+      to->samples++;
+      to->masked += sum[GOOD] < KEPT_WEIGHT_MIN;
+      to->saturated += saturated;
+    }
+    if (sum[GOOD] < KEPT_WEIGHT_MIN) { continue; }
+    size_t out = (size_t)y * NSL_STAMP_NX + (size_t)x;
+    to->rate[out] = per_second * (sum[FLUX] / sum[GOOD] - r->sky);
+    to->variance[out] = per_second / seconds * sum[VARIANCE] / (sum[GOOD] * sum[GOOD]);
+    to->neighbours[out] = per_second * sum[NEIGHBOURS] / total;
+  }
 }
 
 nsl_status nsl_view_rectify(const nsl_view *view, const nsl_band *band, const nsl_dq_bits *dq_bits,
@@ -286,24 +266,21 @@ nsl_status nsl_view_rectify(const nsl_view *view, const nsl_band *band, const ns
   nsl_status st = reserve_window(room, n, err);
   if (st != NSL_OK) { return st; }
   nsl_rectified *to = &room->views[slot];
-  memset(to->rate, 0, 3 * NSL_STAMP_PLANE * sizeof(float)); /* the three planes lie together */
+  memset(to->rate, 0, NSL_STAMP_PLANE * sizeof(float));
+  memset(to->variance, 0, NSL_STAMP_PLANE * sizeof(float));
+  memset(to->neighbours, 0, NSL_STAMP_PLANE * sizeof(float));
+  memset(to->scatter, 0, sizeof to->scatter);
   to->samples = to->masked = to->saturated = 0;
   to->exptime_s = view->exptime_s;
   clean_window(view, dq_bits, room->window, n);
   double variance, sky = find_sky(view, settings, room->window, room->sky, &variance);
   to->background_variance = variance / (view->exptime_s * view->exptime_s);
-  rectifier r = {.view = view, .window = room->window, .n = n, .sky = (float)sky, .saturated_bit = dq_bits->saturated};
+  rectifier r = {.view = view, .window = room->window, .sky = (float)sky, .saturated_bit = dq_bits->saturated};
   int x0, x1;
   nsl_band_columns(band, NSL_STAMP_NX, &x0, &x1);
   for (int x = 0; x < NSL_STAMP_NX; x++) {
     column_source c = locate_column(view, band, x);
-    to->scatter[x] = 0;
-    if (c.direction == 0) { continue; }
-    to->scatter[x] = scatter_of(&c);
-    for (int y = 0; y < NSL_STAMP_NY; y++) {
-      int in_box = x >= x0 && x < x1 && nsl_stamp_box_weight(y) > 0;
-      rectify_pixel(&r, &c, c.y + c.direction * (y - NSL_STAMP_YC), (size_t)y * NSL_STAMP_NX + (size_t)x, in_box, to);
-    }
+    if (c.direction != 0) { rectify_column(&r, &c, x, x >= x0 && x < x1, to); }
   }
   return NSL_OK;
 }

@@ -14,16 +14,18 @@ typedef struct {
   int saturated;              /* of these on saturated pixels */
 } nsl_rectified;
 
+typedef float nsl_pixel __attribute__((vector_size(16))); /* view_rectify.c says what the four are */
+
 /* Room for n rectified views and for a window; grows, is kept between calls. */
 typedef struct {
   int capacity;
   nsl_rectified *views;
   float *planes;
   size_t window_pixels;
-  float *window;  /* 4 planes: flux, variance, neighbours, good */
-  float *sky;     /* sample of the sky */
-  float *combine; /* 3 planes [40][480] */
-  unsigned char *rejected;
+  nsl_pixel *window;
+  float *sky;              /* sample of the sky */
+  float *combine;          /* 3 planes [40][480] */
+  unsigned char *rejected; /* [n][40][480], then the number of views with data */
 } nsl_view_room;
 
 void nsl_view_room_free(nsl_view_room *room);

@@ -92,6 +92,7 @@ static void write_exposure(int k)
   t.err = err;
   free(path);
   path = toy_write(dir, &t);
+  nsl_exposure_info_free(&exposures[k]);
   assert_ok(nsl_exposure_inspect(path, inst, &exposures[k], &test_err));
   free(path);
   free(sci);
