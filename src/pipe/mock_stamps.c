@@ -89,35 +89,33 @@ static nsl_status studio_open(nsl_mock *m, studio *s, nsl_error *err)
   return NSL_OK;
 }
 
+/* The plane with its contents in a bigger place; where there is none, as it was, and *ok = 0. */
+static void *resized(void *plane, size_t bytes, int *ok)
+{
+  void *bigger = realloc(plane, bytes);
+  if (!bigger) { *ok = 0; }
+  return bigger ? bigger : plane;
+}
+
+/* Room for views of n px in the planes of the first n_exp exposures. What earlier exposures of the stamp hold is kept. */
 static int grow_planes(studio *s, size_t n, int n_exp)
 {
-  if (n > s->capacity) {
-    for (int e = 0; e < NSL_MOCK_EXPOSURES_MAX; e++) {
-      free(s->sci[e]);
-      free(s->err[e]);
-      free(s->near[e]);
-      free(s->dq[e]);
-      s->sci[e] = s->err[e] = s->near[e] = NULL;
-      s->dq[e] = NULL;
-    }
-    free(s->own);
-    free(s->others);
-    free(s->noise);
-    s->capacity = n;
-    s->own = malloc(n * sizeof(float));
-    s->others = malloc(n * sizeof(float));
-    s->noise = malloc(n * sizeof(float));
-    if (!s->own || !s->others || !s->noise) { return 0; }
+  int ok = 1, grows = n > s->capacity;
+  if (grows) { s->capacity = n; }
+  size_t bytes = s->capacity * sizeof(float);
+  if (grows) {
+    s->own = resized(s->own, bytes, &ok);
+    s->others = resized(s->others, bytes, &ok);
+    s->noise = resized(s->noise, bytes, &ok);
   }
-  for (int e = 0; e < n_exp; e++) {
-    if (s->sci[e]) { continue; }
-    s->sci[e] = malloc(s->capacity * sizeof(float));
-    s->err[e] = malloc(s->capacity * sizeof(float));
-    s->near[e] = malloc(s->capacity * sizeof(float));
-    s->dq[e] = malloc(s->capacity * sizeof(int32_t));
-    if (!s->sci[e] || !s->err[e] || !s->near[e] || !s->dq[e]) { return 0; }
+  for (int e = 0; e < NSL_MOCK_EXPOSURES_MAX; e++) {
+    if (s->sci[e] ? !grows : e >= n_exp) { continue; }
+    s->sci[e] = resized(s->sci[e], bytes, &ok);
+    s->err[e] = resized(s->err[e], bytes, &ok);
+    s->near[e] = resized(s->near[e], bytes, &ok);
+    s->dq[e] = resized(s->dq[e], bytes, &ok);
   }
-  return 1;
+  return ok;
 }
 
 /* px per arcsec: x grows to the west, y to the north, turned by the pointing's rotation. */
