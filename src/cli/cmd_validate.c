@@ -1,16 +1,18 @@
 /* noslit validate: a catalogue against true redshifts. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "command.h"
 #include "noslit/base/fsio.h"
 #include "noslit/base/str.h"
+#include "noslit/pipe/card.h"
 #include "noslit/pipe/validate.h"
 #include "python_tool.h"
 #include "validate_output.h"
 
 typedef struct {
-  const char *radius, *deltachi2, *draws, *seed, *report, *require;
+  const char *radius, *deltachi2, *draws, *seed, *report, *require, *config;
   int json;
 } arguments;
 
@@ -42,6 +44,7 @@ static nsl_status parse(nsl_cli *cli, nsl_select *select, nsl_validate_options *
                                 {"--seed", &a->seed, NULL},
                                 {"--json", NULL, &a->json},
                                 {"--report", &a->report, NULL},
+                                {"--config", &a->config, NULL},
                                 {"--require", &a->require, NULL}};
   NSL_TRY(nsl_cli_parse(cli, options, sizeof options / sizeof *options, select, &catalogue, 1, &n, err));
   if (!n || !o->truth) {
@@ -52,6 +55,7 @@ static nsl_status parse(nsl_cli *cli, nsl_select *select, nsl_validate_options *
     NSL_THROW(err, NSL_E_USAGE,
               "--failed, --stale and --exposure select tiles of a run; a catalogue knows tiles, regions and sources");
   }
+  if (a->config && !a->report) { NSL_THROW(err, NSL_E_USAGE, "--config is for the stamps in the report: give --report DIR too"); }
   double draws = 0, seed = 1;
   NSL_TRY(parse_number("--radius", a->radius, 1e-6, 3600, &o->match_radius_arcsec, err));
   NSL_TRY(parse_number("--min-deltachi2", a->deltachi2, 0, 1e12, &o->min_deltachi2, err));
@@ -65,6 +69,38 @@ cleanup:
   return st;
 }
 
+/* Cards of the worst failures, with their stamps made again; one that cannot be made is said and left out. */
+static nsl_status write_cards(const nsl_cli *cli, const arguments *a, const char *catalogue, const nsl_json *metrics,
+                              nsl_error *err)
+{
+  nsl_status st = NSL_OK;
+  nsl_config *cfg = NULL;
+  nsl_catalogue *c = NULL;
+  const nsl_json *worst = nsl_json_get(metrics, "worst");
+  char *dir = nsl_path_join(a->report, "cards");
+  if (!dir) { NSL_THROW(err, NSL_E_NOMEM, "no memory"); }
+  NSL_TRY(nsl_mkdirs(dir, err));
+  NSL_TRY(nsl_cli_config(cli, a->config, &cfg, err));
+  NSL_TRY(nsl_catalogue_open(catalogue, &c, err));
+  for (int i = 0; i < nsl_json_length(worst); i++) {
+    const nsl_json *w = nsl_json_at(worst, i);
+    nsl_rows rows = {0};
+    NSL_TRY(nsl_catalogue_read(c, (int64_t)nsl_json_get_f64(w, "row", 0), 1, 1, &rows, err));
+    char *path = nsl_strf("%s/%lld.h5", dir, (long long)rows.object_id[0]);
+    nsl_error card_err = NSL_ERROR_INIT;
+    if (path && nsl_card_write(path, &rows, 0, nsl_json_get_f64(w, "z_true", NAN), cfg, &cli->log, NULL, &card_err) != NSL_OK) {
+      nsl_warn(&cli->log, "no stamp of %lld: %s", (long long)rows.object_id[0], card_err.text);
+    }
+    free(path);
+    nsl_rows_free(&rows);
+  }
+cleanup:
+  nsl_catalogue_close(c);
+  nsl_config_free(cfg);
+  free(dir);
+  return st;
+}
+
 /* metrics.json first: it stays when the pictures cannot be drawn. */
 static nsl_status write_report(const nsl_cli *cli, const arguments *a, const char *matched, const char *catalogue,
                                const nsl_json *metrics, nsl_error *err)
@@ -73,6 +109,7 @@ static nsl_status write_report(const nsl_cli *cli, const arguments *a, const cha
   char *json = nsl_path_join(a->report, "metrics.json");
   if (!json) { NSL_THROW(err, NSL_E_NOMEM, "no memory"); }
   NSL_TRY(nsl_json_write(json, metrics, err));
+  if (a->config) { NSL_TRY(write_cards(cli, a, catalogue, metrics, err)); }
   const char *args[] = {"--metrics", json, "--matched", matched, "--catalogue", catalogue, "--out", a->report, NULL};
   st = nsl_python_tool("report.py", args, err);
   if (st != NSL_OK) {
@@ -137,7 +174,8 @@ const nsl_command nsl_cmd_validate = {
     "  --by-position         match by position within --radius ARCSEC (default 0.5); without an ID column this is done anyway\n"
     "  --min-deltachi2 X     leave out true redshifts with a smaller DELTACHI2\n"
     "  --json                the metrics as JSON on stdout\n"
-    "  --report DIR          DIR/metrics.json, DIR/matched.h5 and DIR/index.html\n"
+    "  --report DIR          DIR/metrics.json, DIR/matched.h5 and DIR/index.html; with --config CONFIG also\n"
+    "                        the stamps of the worst failures, made again from the exposures\n"
     "  --require FILE        thresholds in YAML; exit code 1 when one fails:  \"snr_gi>=3\": {sigma_nmad: {max: 0.02}}\n"
     "  --draws N, --seed N   bootstrap (default 200 draws, seed 1; 0 draws for none)\n",
 };

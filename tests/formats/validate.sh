@@ -1,4 +1,4 @@
-# noslit validate on a catalogue and truth tables with known answers (numpy's), the gate's exit codes, the report.
+# noslit validate and show on a catalogue and truth tables with known answers (numpy's), the gate's exit codes, the report.
 . "$(dirname "$0")/../e2e/_lib.sh"
 [ -n "$python" ] || skip "no python with h5py"
 "$python" -c "import astropy, scipy" 2>/dev/null || skip "no python with astropy and scipy"
@@ -70,7 +70,16 @@ expect 1 "$noslit" validate "$cat" --truth "$dir/nowhere.fits"
 says "nearest is 'name_of_it'" "$noslit" validate "$cat" --truth "$dir/truth.csv" --id name_of_ix
 expect 1 "$noslit" validate "$dir/truth.fits" --truth "$dir/truth.fits"
 
-# The report, where there is a Python to draw them.
+# One source.
+id=$("$python" -c "import json; print(json.load(open('$dir/desi.json'))['worst'][0]['object_id'])")
+"$noslit" show "$cat" --id "$id" --truth "$dir/truth.fits" > "$dir/show.txt"
+for word in "^source        $id" "^truth " "^68 % " "^peaks  .*z = .*, z = " "^flags " "^provenance "; do
+  grep -q "$word" "$dir/show.txt" || fail "show: no line matches '$word'"
+done
+expect 1 "$noslit" show "$cat" --id 5
+expect 2 "$noslit" show "$cat"
+
+# The report and the card, where there is a Python to draw them.
 "$python" -c "import matplotlib" 2>/dev/null || { echo "no matplotlib: report not tested"; exit 0; }
 export NOSLIT_PYTHON=$python
 expect 0 "$noslit" validate "$cat" --truth "$dir/truth.fits" --report "$dir/report" > /dev/null
@@ -83,3 +92,5 @@ assert not re.search(r'(src|href)="(?!data:)', text), "the page wants something 
 for word in ("Reliability of odds", "Confident failures", "0.0104", "Definitions"):
     assert word in text, word
 PY
+expect 0 "$noslit" show "$cat" --id "$id" --png "$dir/card.png" > /dev/null
+[ "$(head -c 4 "$dir/card.png" | tail -c 3)" = PNG ] || fail "show --png left no picture"

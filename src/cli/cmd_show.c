@@ -1,0 +1,120 @@
+/* noslit show: one source. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "noslit/base/fsio.h"
+#include "noslit/base/str.h"
+#include "noslit/pipe/truth.h"
+#include "python_tool.h"
+#include "show_output.h"
+
+typedef struct {
+  const char *catalogue, *config, *png, *truth, *truth_where;
+  int64_t id;
+} arguments;
+
+static nsl_status parse(nsl_cli *cli, arguments *a, nsl_error *err)
+{
+  nsl_status st = NSL_OK;
+  const char *id = NULL;
+  int n = 0;
+  nsl_select *select = NULL;
+  const nsl_option options[] = {{"--id", &id, NULL},
+                                {"--config", &a->config, NULL},
+                                {"--png", &a->png, NULL},
+                                {"--truth", &a->truth, NULL},
+                                {"--truth-hdu", &a->truth_where, NULL}};
+  NSL_TRY(nsl_select_new(&select, err));
+  NSL_TRY(nsl_cli_parse(cli, options, sizeof options / sizeof *options, select, &a->catalogue, 1, &n, err));
+  const int64_t *ids;
+  size_t n_ids = nsl_select_sources(select, &ids);
+  if (id && !nsl_parse_i64(id, &a->id)) { NSL_THROW(err, NSL_E_USAGE, "--id %s: an identifier is an integer", id); }
+  if (!id && n_ids == 1) { a->id = ids[0]; }
+  if (!n || (!id && n_ids != 1)) { NSL_THROW(err, NSL_E_USAGE, "noslit show CATALOGUE --id N: one catalogue and one source"); }
+cleanup:
+  nsl_select_free(select);
+  return st;
+}
+
+/* True redshift of one source by its identifier; stays NaN when the table does not have it. */
+static nsl_status find_truth(const arguments *a, double *z, nsl_error *err)
+{
+  nsl_status st = NSL_OK;
+  nsl_truth *truth = NULL;
+  nsl_truth_options options = {.path = a->truth, .where = a->truth_where};
+  NSL_TRY(nsl_truth_open(&options, &truth, err));
+  if (!nsl_truth_name(truth, NSL_TRUTH_ID)) {
+    NSL_THROW(err, NSL_E_MISMATCH, "%s: has no identifier column, so that the source cannot be found in it", a->truth);
+  }
+  const nsl_truth_row *rows;
+  for (size_t n = 1; n && isnan(*z);) {
+    NSL_TRY(nsl_truth_next(truth, &rows, &n, err));
+    for (size_t i = 0; i < n && isnan(*z); i++) {
+      if (rows[i].id == a->id) { *z = rows[i].z; }
+    }
+  }
+cleanup:
+  nsl_truth_close(truth);
+  return st;
+}
+
+/* The card goes to a temporary file, beside the picture when there is one. */
+static nsl_status draw(const nsl_cli *cli, const arguments *a, const nsl_rows *rows, double z_true, const nsl_config *cfg,
+                       nsl_error *err)
+{
+  nsl_status st = NSL_OK;
+  nsl_card_facts facts = {0};
+  char *card = nsl_temp_name(a->png ? a->png : "/tmp/noslit-card", 1);
+  if (!card) { return nsl_fail(err, NSL_E_NOMEM, "no memory"); }
+  NSL_TRY(nsl_card_write(card, rows, 0, z_true, cfg, &cli->log, &facts, err));
+  if (cfg) { nsl_show_print_facts(&facts); }
+  if (a->png) {
+    const char *args[] = {"--card", card, "--out", a->png, NULL};
+    NSL_TRY(nsl_python_tool("show.py", args, err));
+  }
+cleanup:
+  unlink(card);
+  free(card);
+  nsl_card_facts_free(&facts);
+  return st;
+}
+
+static int run(nsl_cli *cli)
+{
+  nsl_status st = NSL_OK;
+  nsl_error err = NSL_ERROR_INIT;
+  arguments a = {0};
+  nsl_catalogue *c = NULL;
+  nsl_config *cfg = NULL;
+  nsl_rows rows = {0};
+  int64_t row;
+  double z_true = NAN;
+  NSL_TRY(parse(cli, &a, &err));
+  NSL_TRY(nsl_catalogue_open(a.catalogue, &c, &err));
+  NSL_TRY(nsl_card_find(c, a.catalogue, a.id, &rows, &row, &err));
+  if (a.truth) { NSL_TRY(find_truth(&a, &z_true, &err)); }
+  NSL_TRY(nsl_show_print(c, &rows, row, z_true, &err));
+  if (a.config) { NSL_TRY(nsl_cli_config(cli, a.config, &cfg, &err)); }
+  fflush(stdout);
+  if (cfg || a.png) { NSL_TRY(draw(cli, &a, &rows, z_true, cfg, &err)); }
+cleanup:
+  nsl_config_free(cfg);
+  nsl_rows_free(&rows);
+  nsl_catalogue_close(c);
+  return st == NSL_OK ? NSL_EXIT_OK : nsl_cli_error(cli, &err);
+}
+
+const nsl_command nsl_cmd_show = {
+    "show",
+    "CATALOGUE --id N",
+    "one source: redshift, PDF, flags, provenance, stamp",
+    0,
+    run,
+    "  --id N            the source (or --source N)\n"
+    "  --truth TABLE     its true redshift from a table with identifiers; --truth-hdu X for a part of it\n"
+    "  --config CONFIG   make its stamp again from the exposures and list these\n"
+    "  --png FILE        a picture: PDF, and with --config the stamps with rest-frame lines\n",
+};

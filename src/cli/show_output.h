@@ -1,0 +1,11 @@
+/* What `noslit show` prints. */
+#ifndef NOSLIT_CLI_SHOW_OUTPUT_H
+#define NOSLIT_CLI_SHOW_OUTPUT_H
+
+#include "noslit/pipe/card.h"
+
+/* rows holds the one row, with its PDF; z_true is NaN when unknown. */
+nsl_status nsl_show_print(nsl_catalogue *c, const nsl_rows *rows, int64_t row, double z_true, nsl_error *err);
+void nsl_show_print_facts(const nsl_card_facts *facts);
+
+#endif
