@@ -23,10 +23,10 @@ static int is_catalogue(const char *path)
   size_t n = strlen(path);
   if (n > 5 && strcmp(path + n - 5, ".hdf5") == 0) { return 1; }
   nsl_h5 *f = NULL;
-  char *schema = NULL;
-  int yes = nsl_h5_open(path, &f, NULL) == NSL_OK && nsl_h5_get_text(f, "/", "schema", &schema, NULL) == NSL_OK &&
-            strcmp(schema, NSL_CATALOGUE_SCHEMA) == 0;
-  free(schema);
+  char *format = NULL;
+  int yes = nsl_h5_open(path, &f, NULL) == NSL_OK && nsl_h5_get_text(f, "/", "format", &format, NULL) == NSL_OK &&
+            strcmp(format, NSL_CATALOGUE_FORMAT) == 0;
+  free(format);
   nsl_h5_close(f, NULL);
   return yes;
 }

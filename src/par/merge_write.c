@@ -51,15 +51,15 @@ static nsl_status put_provenance(nsl_h5p *f, const nsl_merge_job *job, const nsl
   nsl_clock_utc(now);
   MPI_Bcast(now, sizeof now, MPI_CHAR, 0, MPI_COMM_WORLD);
   MPI_Bcast(host, sizeof host, MPI_CHAR, 0, MPI_COMM_WORLD);
-  NSL_TRY(nsl_h5p_put_text(f, "/", "schema", NSL_CATALOGUE_SCHEMA, err));
-  NSL_TRY(nsl_h5p_put_i64(f, "/", "schema_version", NSL_CATALOGUE_VERSION, err));
+  NSL_TRY(nsl_h5p_put_text(f, "/", "format", NSL_CATALOGUE_FORMAT, err));
+  NSL_TRY(nsl_h5p_put_i64(f, "/", "version", NSL_CATALOGUE_VERSION, err));
   NSL_TRY(nsl_h5p_put_text(f, "/", "survey", job->survey, err));
   NSL_TRY(nsl_h5p_put_i64(f, "/", "order", job->order, err));
   NSL_TRY(nsl_h5p_put_i64(f, "/", "n_rows", set->n_rows, err));
   NSL_TRY(nsl_h5p_put_i64(f, "/", "n_tiles", (int64_t)set->n, err));
   NSL_TRY(nsl_h5p_put_i64(f, "/", "n_tiles_left_out", (int64_t)set->n_left_out, err));
   NSL_TRY(nsl_h5p_put_text(f, "/", "selection", job->selection, err));
-  NSL_TRY(nsl_h5p_put_i64(f, "/", "pdf_bins", set->grid.n, err));
+  NSL_TRY(nsl_h5p_put_i64(f, "/", "pdf_n", set->grid.n, err));
   NSL_TRY(nsl_h5p_put_f64(f, "/", "pdf_u0", set->grid.u0, err));
   NSL_TRY(nsl_h5p_put_f64(f, "/", "pdf_du", set->grid.du, err));
   NSL_TRY(put_hash(f, "content_hash", set->content_hash, err));

@@ -27,15 +27,15 @@ cleanup:
   return st;
 }
 
-static nsl_status check_schema(const char *path, nsl_h5 *f, nsl_error *err)
+static nsl_status check_format(const char *path, nsl_h5 *f, nsl_error *err)
 {
   nsl_status st = NSL_OK;
-  char *schema = NULL;
+  char *format = NULL;
   int64_t version = 0, complete = 0;
-  if (nsl_h5_get_text(f, "/", "schema", &schema, NULL) != NSL_OK || strcmp(schema, NSL_CATALOGUE_SCHEMA) != 0) {
-    NSL_THROW(err, NSL_E_FORMAT, "%s: is no noslit catalogue (%s)", path, schema ? schema : "no attribute 'schema'");
+  if (nsl_h5_get_text(f, "/", "format", &format, NULL) != NSL_OK || strcmp(format, NSL_CATALOGUE_FORMAT) != 0) {
+    NSL_THROW(err, NSL_E_FORMAT, "%s: is no noslit catalogue (%s)", path, format ? format : "no attribute 'format'");
   }
-  NSL_TRY(nsl_h5_get_i64(f, "/", "schema_version", &version, err));
+  NSL_TRY(nsl_h5_get_i64(f, "/", "version", &version, err));
   if (version != NSL_CATALOGUE_VERSION) {
     NSL_THROW(err, NSL_E_FORMAT, "%s: is a catalogue of format version %lld; this program reads %d", path, (long long)version,
               NSL_CATALOGUE_VERSION);
@@ -44,7 +44,7 @@ static nsl_status check_schema(const char *path, nsl_h5 *f, nsl_error *err)
     NSL_THROW(err, NSL_E_CORRUPT, "%s: is not complete; `noslit merge` makes it again", path);
   }
 cleanup:
-  free(schema);
+  free(format);
   return st;
 }
 
@@ -57,7 +57,7 @@ static nsl_status read_info(nsl_catalogue *c, nsl_error *err)
   NSL_TRY(nsl_h5_get_i64(c->file, "/", "n_rows", &info->n_rows, err));
   NSL_TRY(nsl_h5_get_i64(c->file, "/", "n_tiles", &info->n_tiles, err));
   NSL_TRY(nsl_h5_get_i64(c->file, "/", "n_tiles_left_out", &info->n_tiles_left_out, err));
-  NSL_TRY(nsl_h5_get_i64(c->file, "/", "pdf_bins", &bins, err));
+  NSL_TRY(nsl_h5_get_i64(c->file, "/", "pdf_n", &bins, err));
   NSL_TRY(nsl_h5_get_f64(c->file, "/", "pdf_u0", &info->grid.u0, err));
   NSL_TRY(nsl_h5_get_f64(c->file, "/", "pdf_du", &info->grid.du, err));
   NSL_TRY(get_hash(c->file, c->path, "content_hash", &info->content_hash, err));
@@ -85,7 +85,7 @@ nsl_status nsl_catalogue_open(const char *path, nsl_catalogue **out, nsl_error *
   nsl_catalogue *c = calloc(1, sizeof *c);
   if (!c || !(c->path = nsl_strdup(path))) { NSL_THROW(err, NSL_E_NOMEM, "%s: no memory", path); }
   NSL_TRY(nsl_h5_open(path, &c->file, err));
-  NSL_TRY(check_schema(path, c->file, err));
+  NSL_TRY(check_format(path, c->file, err));
   NSL_TRY(read_info(c, err));
   *out = c;
   c = NULL;

@@ -7,7 +7,7 @@
 #include "noslit/base/fsio.h"
 #include "noslit/pipe/catalogue.h"
 
-#define SCHEMA "noslit-catalogue-index"
+#define FORMAT "noslit-catalogue-index"
 #define CHUNK_ROWS 16384
 
 char *nsl_catalogue_sibling(const char *path, const char *suffix)
@@ -72,8 +72,8 @@ nsl_status nsl_catalogue_index_write(const char *catalogue, nsl_hash content_has
   if (!temp || !buffer) { NSL_THROW(err, NSL_E_NOMEM, "%s: no memory for its index", catalogue); }
   NSL_TRY(nsl_h5_create(temp, &f, err));
   nsl_hash_to_hex(content_hash, hex);
-  NSL_TRY(nsl_h5_put_text(f, "/", "schema", SCHEMA, err));
-  NSL_TRY(nsl_h5_put_i64(f, "/", "schema_version", NSL_CATALOGUE_VERSION, err));
+  NSL_TRY(nsl_h5_put_text(f, "/", "format", FORMAT, err));
+  NSL_TRY(nsl_h5_put_i64(f, "/", "version", NSL_CATALOGUE_VERSION, err));
   NSL_TRY(nsl_h5_put_text(f, "/", "catalogue", nsl_path_base(catalogue), err));
   NSL_TRY(nsl_h5_put_text(f, "/", "content_hash", hex, err));
   for (int k = 0; k < N_COLUMNS; k++) { NSL_TRY(write_column(f, &columns[k], heads, n, buffer, err)); }

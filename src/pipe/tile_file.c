@@ -11,7 +11,7 @@
 #include "noslit/pipe/rows_h5.h"
 #include "pipe/tile_seal.h"
 
-#define SCHEMA "noslit-tile"
+#define FORMAT "noslit-tile"
 #define PDF_CHUNK_BYTES (1 << 20)
 #define DEFLATE 1 /* read once, by the merge: speed before size */
 
@@ -71,8 +71,8 @@ static nsl_status write_body(const char *path, const nsl_tile_seal *seal, const 
   pdf_layout.chunk_rows = pdf_rows < 1 ? 1 : pdf_rows < n ? pdf_rows : n;
   const nsl_h5_layout *no_chunks_when_empty = n ? &column_layout : NULL;
   NSL_TRY(nsl_h5_create(path, &f, err));
-  NSL_TRY(nsl_h5_put_text(f, "/", "schema", SCHEMA, err));
-  NSL_TRY(nsl_h5_put_i64(f, "/", "schema_version", NSL_TILE_VERSION, err));
+  NSL_TRY(nsl_h5_put_text(f, "/", "format", FORMAT, err));
+  NSL_TRY(nsl_h5_put_i64(f, "/", "version", NSL_TILE_VERSION, err));
   NSL_TRY(nsl_h5_group(f, "/rows", err));
   char name[80];
   for (int c = 0; c < nsl_n_row_columns; c++) {
@@ -128,10 +128,10 @@ nsl_status nsl_tile_read_head(const char *path, nsl_tile_head *out, nsl_pdf_grid
 static nsl_status check_attributes(const char *path, nsl_h5 *f, const nsl_tile_seal *seal, nsl_error *err)
 {
   nsl_status st = NSL_OK;
-  char *schema = NULL, *hash = NULL, want[NSL_HASH_HEX];
+  char *format = NULL, *hash = NULL, want[NSL_HASH_HEX];
   int64_t complete = 0;
   nsl_hash_to_hex(seal->head.content_hash, want);
-  if (nsl_h5_get_text(f, "/", "schema", &schema, NULL) != NSL_OK || strcmp(schema, SCHEMA) != 0) {
+  if (nsl_h5_get_text(f, "/", "format", &format, NULL) != NSL_OK || strcmp(format, FORMAT) != 0) {
     NSL_THROW(err, NSL_E_CORRUPT, "%s: is no noslit tile file", path);
   }
   if (nsl_h5_get_i64(f, "/", "complete", &complete, NULL) != NSL_OK || complete != 1) {
@@ -141,7 +141,7 @@ static nsl_status check_attributes(const char *path, nsl_h5 *f, const nsl_tile_s
     NSL_THROW(err, NSL_E_CORRUPT, "%s: its attributes do not belong to its seal", path);
   }
 cleanup:
-  free(schema);
+  free(format);
   free(hash);
   return st;
 }

@@ -31,7 +31,7 @@ static const field fields[] = {
     HEAD(order, AS_INT),
     HEAD(tile, AS_I64),
     HEAD(n_rows, AS_I64),
-    GRID("pdf_bins", n, AS_INT),
+    GRID("pdf_n", n, AS_INT),
     GRID("pdf_u0", u0, AS_F64),
     GRID("pdf_du", du, AS_F64),
     HEAD(content_hash, AS_HASH),

@@ -39,7 +39,7 @@ def layout(path):
         assert np.allclose(area[~no_pdf], 1, atol=1e-5)
         mean = (pdfs[:] * np.diff(edges) * np.exp(f.attrs["pdf_u0"] + f.attrs["pdf_du"] * (np.arange(nb) + 0.5))).sum(axis=1) - 1
         assert np.allclose(mean[~no_pdf], a["z_mean"][~no_pdf], atol=2e-3)
-        for key in ("schema", "config", "content_hash", "model_hash", "merge_version", "merge_host", "merge_date"):
+        for key in ("format", "config", "content_hash", "model_hash", "merge_version", "merge_host", "merge_date"):
             assert isinstance(f.attrs[key], str) and f.attrs[key], key
         content = f.attrs["content_hash"]
     stem = path[: -len(".hdf5")]

@@ -30,7 +30,7 @@ damage extra "f['log'] = np.zeros(3)" "/ holds 'log', which does not belong ther
 damage extra_meta "f['meta/units'] = np.zeros(1)" "/meta holds 'units'"
 damage lacking "del f['ancil/odds']" "/ancil lacks 'odds'"
 damage incomplete "del f.attrs['complete']" "is not complete"
-damage foreign "del f.attrs['schema']" "is no noslit catalogue"
+damage foreign "del f.attrs['format']" "is no noslit catalogue"
 head -c 50000 "$dir/a.hdf5" > "$dir/short.hdf5"
 expect 1 "$noslit" verify "$dir/short.hdf5"
 expect 1 "$noslit" verify "$dir/a.hdf5" "$dir/none.hdf5"

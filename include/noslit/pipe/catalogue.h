@@ -10,7 +10,7 @@
 #include "noslit/model/rows.h"
 #include "noslit/pipe/tile_file.h"
 
-#define NSL_CATALOGUE_SCHEMA "noslit-catalogue"
+#define NSL_CATALOGUE_FORMAT "noslit-catalogue"
 #define NSL_CATALOGUE_VERSION 1
 
 /* What the root's attributes say. */

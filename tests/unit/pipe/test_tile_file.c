@@ -159,7 +159,7 @@ static void test_sealed_but_not_complete(void **state)
   nsl_h5 *f;
   nsl_tile_seal seal = {.head = a_head(), .grid = grid};
   assert_ok(nsl_h5_create(other, &f, &test_err));
-  assert_ok(nsl_h5_put_text(f, "/", "schema", "noslit-tile", &test_err));
+  assert_ok(nsl_h5_put_text(f, "/", "format", "noslit-tile", &test_err));
   assert_ok(nsl_tile_seal_attributes(&seal, f, &test_err));
   assert_ok(nsl_h5_close(f, &test_err));
   assert_ok(nsl_tile_seal_append(other, &seal, &test_err));
