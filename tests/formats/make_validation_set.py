@@ -99,8 +99,8 @@ def write_catalogue(path, c, density):
         f.create_dataset("data/pdfs", data=density.astype("f4"), chunks=(min(n, 512), BINS), compression=1, shuffle=True)
         for k, v in c.items():
             f.create_dataset(f"ancil/{k}", data=v)
-        f.attrs.update(schema=np.bytes_("noslit-catalogue"), schema_version=1, complete=1, order=ORDER, n_rows=n, n_tiles=1,
-                       n_tiles_left_out=0, pdf_bins=BINS, pdf_u0=U0, pdf_du=DU)
+        f.attrs.update(format=np.bytes_("noslit-catalogue"), version=1, complete=1, order=ORDER, n_rows=n, n_tiles=1,
+                       n_tiles_left_out=0, pdf_n=BINS, pdf_u0=U0, pdf_du=DU)
         for k in ("content_hash", "config_hash", "model_hash", "instrument_hash", "plan_hash"):
             f.attrs[k] = np.bytes_("0" * 32)
 
