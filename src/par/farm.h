@@ -15,18 +15,27 @@ typedef struct {
   int32_t was_done; /* found done and verified: nothing had to be made */
 } nsl_farm_result;
 
+/* What the master tells a worker of a job beside its number. */
+typedef struct {
+  nsl_hash input_hash;
+  int64_t n_sources;
+  int32_t force; /* make it anew even if it is done */
+} nsl_farm_hint;
+
 /* A worker's side. */
 typedef struct {
   void *ctx;
   nsl_status (*start)(void *ctx, nsl_error *err); /* before the first job; may be NULL */
-  nsl_status (*work)(void *ctx, int64_t id, int attempt, nsl_beat *beat, void *beat_ctx, nsl_farm_result *result, nsl_error *err);
+  nsl_status (*work)(void *ctx, int64_t id, int attempt, const nsl_farm_hint *hint, nsl_beat *beat, void *beat_ctx,
+                     nsl_farm_result *result, nsl_error *err);
 } nsl_farm_worker;
 
 typedef struct {
   int32_t n;
   const int64_t *ids;
   const double *cost_s;
-  const int32_t *failures; /* in earlier runs; NULL for none */
+  const int32_t *failures;    /* in earlier runs; NULL for none */
+  const nsl_farm_hint *hints; /* NULL for none */
   nsl_sched_options sched;
   double heartbeat_s;
 } nsl_farm_jobs;
@@ -69,6 +78,8 @@ void nsl_farm_outcome_free(nsl_farm_outcome *o);
 nsl_sched_answer nsl_farm_judge(nsl_status status);
 
 nsl_status nsl_farm_new_sched(const nsl_farm_jobs *jobs, int n_workers, nsl_sched **out, nsl_error *err);
+
+nsl_farm_hint nsl_farm_hint_of(const nsl_farm_jobs *jobs, int32_t job);
 
 /* One process does everything, through the same state machine. */
 nsl_status nsl_farm_serial(const nsl_farm_jobs *jobs, const nsl_farm_worker *worker, const nsl_farm_observer *o,

@@ -56,7 +56,10 @@ typedef struct {
   int32_t status, pid, count; /* count: lost workers (STOP), milliseconds of patience with a silent master (GO) */
   int64_t id;
   uint64_t host;
-  nsl_farm_result result;
+  union {
+    nsl_farm_result result; /* ANSWER */
+    nsl_farm_hint hint;     /* ASSIGN */
+  };
   char text[NSL_MESSAGE_TEXT];
 } nsl_message;
 _Static_assert(sizeof(nsl_message) <= 256, "messages must stay eager");

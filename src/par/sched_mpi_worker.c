@@ -100,7 +100,7 @@ static void do_job(desk *d, const nsl_farm_worker *worker, const nsl_message *or
   m.attempt = order->attempt;
   m.id = order->id;
   d->last_beat_s = nsl_clock_s();
-  m.status = (int32_t)worker->work(worker->ctx, order->id, order->attempt, beat, d, &m.result, &failure);
+  m.status = (int32_t)worker->work(worker->ctx, order->id, order->attempt, &order->hint, beat, d, &m.result, &failure);
   if (m.status != NSL_OK) { send_text(d, failure.text[0] ? failure.text : nsl_status_text((nsl_status)m.status)); }
   send(d, &m);
   d->job = -1;

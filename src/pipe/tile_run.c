@@ -65,6 +65,13 @@ const nsl_instrument *nsl_tile_runner_instrument(const nsl_tile_runner *r) { ret
 
 const nsl_tile_expectation *nsl_tile_runner_expects(const nsl_tile_runner *r) { return &r->expected; }
 
+int64_t nsl_tile_runner_row_bytes(const nsl_tile_runner *r)
+{
+  int64_t bytes = (int64_t)nsl_infer_model(r->infer)->grid.n * (int64_t)sizeof(float);
+  for (int c = 0; c < nsl_n_row_columns; c++) { bytes += (int64_t)nsl_col_size(nsl_row_columns[c].type); }
+  return bytes;
+}
+
 static void fill_from_catalogue(const nsl_tile_task *task, nsl_rows *rows)
 {
   for (size_t i = 0; i < task->n_sources; i++) {

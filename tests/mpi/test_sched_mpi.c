@@ -36,10 +36,12 @@ static nsl_status start(void *ctx, nsl_error *err)
   return x->refuses_to_start == rank ? nsl_fail(err, NSL_E_CONFIG, "rank %d has no model", rank) : NSL_OK;
 }
 
-static nsl_status work(void *ctx, int64_t id, int attempt, nsl_beat *beat, void *beat_ctx, nsl_farm_result *result, nsl_error *err)
+static nsl_status work(void *ctx, int64_t id, int attempt, const nsl_farm_hint *hint, nsl_beat *beat, void *beat_ctx,
+                       nsl_farm_result *result, nsl_error *err)
 {
   scene *x = ctx;
   (void)attempt;
+  CHECK(hint->n_sources == 7 * id);
   if (id == x->bad_id) {
     return nsl_fail(
         err, NSL_E_CORRUPT, "tile %lld: %s: end of a long reason", (long long)id,
@@ -102,11 +104,15 @@ static void pulse(void *ctx, const nsl_sched_counts *c) { (void)ctx, (void)c; }
 static nsl_status play(MPI_Comm comm, scene *x, int n, seen *s, nsl_farm_outcome *out, nsl_error *err)
 {
   static int64_t ids[MAX_JOBS];
-  for (int i = 0; i < n; i++) { ids[i] = 1000 + i; }
+  static nsl_farm_hint hints[MAX_JOBS];
+  for (int i = 0; i < n; i++) {
+    ids[i] = 1000 + i;
+    hints[i] = (nsl_farm_hint){.n_sources = 7 * ids[i]};
+  }
   *s = (seen){.ids = ids, .drain_after = s->drain_after, .give_up = s->give_up};
   *out = (nsl_farm_outcome){0};
   const nsl_farm_jobs jobs = {
-      .n = n, .ids = ids, .sched = {.max_attempts = 2, .lease_min_s = 20, .lease_factor = 1}, .heartbeat_s = 0.01};
+      .n = n, .ids = ids, .hints = hints, .sched = {.max_attempts = 2, .lease_min_s = 20, .lease_factor = 1}, .heartbeat_s = 0.01};
   const nsl_farm_worker worker = {x, start, work};
   const nsl_farm_observer observer = {s, stop_asked, assigned, answered, lost, pulse};
   if (size == 1) { return nsl_farm_serial(&jobs, &worker, &observer, out, err); }

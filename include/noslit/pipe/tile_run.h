@@ -21,6 +21,8 @@ void nsl_tile_runner_free(nsl_tile_runner *r);
 const nsl_instrument *nsl_tile_runner_instrument(const nsl_tile_runner *r);    /* borrowed */
 const nsl_tile_expectation *nsl_tile_runner_expects(const nsl_tile_runner *r); /* borrowed */
 
+int64_t nsl_tile_runner_row_bytes(const nsl_tile_runner *r); /* of a tile file at most, per source */
+
 /* beat (may be NULL) is called between stamp batches: a worker's heartbeat; when it returns non-zero the tile is given up with
  * NSL_E_DRAINED. */
 typedef int nsl_beat(void *ctx);
