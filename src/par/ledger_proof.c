@@ -80,8 +80,8 @@ nsl_status nsl_proof_make(const nsl_tile_expectation *e, const nsl_plan *plan, c
   for (; n < plan->n_tiles; n++) {
     nsl_tile_head head;
     nsl_tile_state state;
-    if (nsl_quarantine_find(&q, plan->tiles[n].tile)) { continue; }
     NSL_TRY(nsl_tile_check(e, &plan->tiles[n], 0, &head, &state, why, sizeof why, err));
+    if (state != NSL_TILE_DONE && nsl_quarantine_find(&q, plan->tiles[n].tile)) { continue; }
     if (state != NSL_TILE_DONE) { break; }
     done[n_done++] = (nsl_catalogue_tile){.tile = head.tile, .n_rows = head.n_rows, .content_hash = head.content_hash};
   }

@@ -237,6 +237,6 @@ nsl_status nsl_run_survey(const nsl_config *cfg, const nsl_select *select, const
     nsl_tile_runner_free(worker.runner);
   }
   nsl_run_signals_release();
-  if (!lost && st != NSL_E_IO) { MPI_Comm_free(&comm); } /* collective: only when everybody is there */
+  /* The communicator stays until MPI_Finalize: freeing it is collective, and ranks may be gone. */
   return st;
 }

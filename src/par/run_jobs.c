@@ -72,8 +72,9 @@ static nsl_status quarantine_suspect(chooser *c, size_t i, nsl_error *err)
   return nsl_quarantine_add(c->e->workdir, &item, err);
 }
 
-/* Does the tile stay in quarantine? Otherwise it is released: on request, or because what it depends on has changed. */
-static nsl_status stays_quarantined(chooser *c, size_t i, int *stays, nsl_error *err)
+/* Does the tile stay in quarantine? Otherwise it is released: on request, because what it depends on has changed, or because its
+ * file is there after all. */
+static nsl_status stays_quarantined(chooser *c, size_t i, nsl_tile_state state, int *stays, nsl_error *err)
 {
   const nsl_plan_tile *t = &c->plan->tiles[i];
   const nsl_quarantined *q = nsl_quarantine_find(&c->quarantine, t->tile);
@@ -82,7 +83,7 @@ static nsl_status stays_quarantined(chooser *c, size_t i, int *stays, nsl_error 
   if (!q && !suspect) { return NSL_OK; }
   int asked = nsl_select_force(c->select) || nsl_select_failed(c->select);
   int changed = q && !nsl_hash_equal(q->identity, nsl_quarantine_identity(c->e, t));
-  if (asked || changed) {
+  if (asked || changed || state == NSL_TILE_DONE) {
     if (changed && !asked) { nsl_info(c->log, "tile %lld: out of quarantine, since its inputs have changed", (long long)t->tile); }
     c->out->released[c->out->n_released++] = t->tile;
     c->failures[i] = 0;
@@ -121,10 +122,9 @@ static nsl_status choose_tile(chooser *c, size_t i, int named, nsl_error *err)
   asked |= nsl_select_stale(c->select) && state == NSL_TILE_STALE;
   if (!asked) { return NSL_OK; }
   c->out->asked++;
-  st = stays_quarantined(c, i, &stays, err);
+  st = stays_quarantined(c, i, state, &stays, err);
   if (st != NSL_OK || stays) { return st; }
-  if (state == NSL_TILE_CORRUPT) { nsl_warn(c->log, "tile %lld: will be redone: %s", (long long)t->tile, why); }
-  if (state == NSL_TILE_STALE) { nsl_log_write(c->log, NSL_LOG_DEBUG, "tile %lld: will be redone: %s", (long long)t->tile, why); }
+  if (state != NSL_TILE_DONE) { nsl_debug(c->log, "tile %lld: will be made: %s", (long long)t->tile, why); }
   c->out->n_to_make += state != NSL_TILE_DONE || nsl_select_force(c->select);
   add_job(c, i);
   return NSL_OK;

@@ -75,7 +75,7 @@ static int watched_beat(void *ctx)
 /* --- files that are not what they should be --- */
 
 /* A damaged or foreign file is kept, out of the way, for whoever wants to know how it came about. */
-static nsl_status move_aside(const nsl_tile_expectation *e, int64_t tile, const nsl_log *log, nsl_error *err)
+static nsl_status move_aside(const nsl_tile_expectation *e, int64_t tile, const char *why, const nsl_log *log, nsl_error *err)
 {
   nsl_status st = NSL_OK;
   char *path = nsl_tile_file_path(e->workdir, e->order, tile), *folder = nsl_path_join(e->workdir, "quarantine");
@@ -86,7 +86,7 @@ static nsl_status move_aside(const nsl_tile_expectation *e, int64_t tile, const 
     st = nsl_fail_errno(err, errno, "%s: cannot move this damaged file to %s", path, to);
     goto cleanup;
   }
-  nsl_warn(log, "tile %lld: the damaged file is kept as %s", (long long)tile, to);
+  nsl_warn(log, "tile %lld: made anew, since %s (kept as %s)", (long long)tile, why, to);
 cleanup:
   free(path);
   free(folder);
@@ -124,8 +124,7 @@ nsl_status nsl_run_worker_do(void *worker, int64_t tile, int attempt, const nsl_
     return NSL_OK;
   }
   if (state == NSL_TILE_CORRUPT) {
-    nsl_warn(w->log, "tile %lld: %s", (long long)tile, why);
-    st = move_aside(e, tile, w->log, err);
+    st = move_aside(e, tile, why, w->log, err);
     if (st != NSL_OK) { return st; }
   }
   watch x = {.w = w, .tile = tile, .attempt = attempt, .beat = beat, .beat_ctx = beat_ctx};

@@ -168,11 +168,39 @@ cleanup:
 
 /* --- is it done? --- */
 
+void nsl_tile_expectation_make(const nsl_config *cfg, const nsl_instrument *inst, nsl_tile_expectation *out, char *why_no_model,
+                               size_t size)
+{
+  nsl_model model;
+  nsl_net *net;
+  nsl_error err = NSL_ERROR_INIT;
+  *out = (nsl_tile_expectation){.workdir = nsl_config_text(cfg, "survey.workdir"),
+                                .order = (int)nsl_config_int(cfg, "tiles.order"),
+                                .config_hash = nsl_config_science_hash(cfg),
+                                .instrument_hash = inst->hash};
+  if (size) { why_no_model[0] = '\0'; }
+  nsl_status st = nsl_config_require(cfg, "run.model", &err);
+  if (st == NSL_OK) { st = nsl_model_read(nsl_config_text(cfg, "run.model"), 1, 0, &model, &net, &err); }
+  if (st != NSL_OK) {
+    snprintf(why_no_model, size, "%s", err.text);
+    return;
+  }
+  out->model_hash = model.hash;
+  nsl_net_free(net);
+  nsl_model_free(&model);
+}
+
+static int differs(nsl_hash is, nsl_hash wanted)
+{
+  const nsl_hash unknown = {0, 0};
+  return !nsl_hash_equal(wanted, unknown) && !nsl_hash_equal(is, wanted);
+}
+
 static const char *what_differs(const nsl_tile_expectation *e, const nsl_plan_tile *tile, const nsl_tile_head *head)
 {
-  if (!nsl_hash_equal(head->config_hash, e->config_hash)) { return "the configuration has changed since it was made"; }
-  if (!nsl_hash_equal(head->model_hash, e->model_hash)) { return "it was made with another model"; }
-  if (!nsl_hash_equal(head->instrument_hash, e->instrument_hash)) { return "the instrument file has changed since it was made"; }
+  if (differs(head->config_hash, e->config_hash)) { return "the configuration has changed since it was made"; }
+  if (differs(head->model_hash, e->model_hash)) { return "it was made with another model"; }
+  if (differs(head->instrument_hash, e->instrument_hash)) { return "the instrument file has changed since it was made"; }
   if (!nsl_hash_equal(head->input_hash, tile->input_hash)) {
     return "its sources, neighbours or exposures have changed since it was made";
   }

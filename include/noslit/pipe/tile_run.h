@@ -2,6 +2,7 @@
 #ifndef NOSLIT_PIPE_TILE_RUN_H
 #define NOSLIT_PIPE_TILE_RUN_H
 
+#include "noslit/model/instrument.h"
 #include "noslit/pipe/infer.h"
 #include "noslit/pipe/plan.h"
 #include "noslit/pipe/tile_file.h"
@@ -10,10 +11,15 @@ typedef struct nsl_tile_runner nsl_tile_runner;
 
 /* What a tile's file must say of itself to count as done, apart from its own input hash. */
 typedef struct {
-  const char *workdir; /* borrowed */
+  const char *workdir; /* borrowed from the configuration */
   int order;
-  nsl_hash config_hash, model_hash, instrument_hash;
+  nsl_hash config_hash, model_hash, instrument_hash; /* zero: unknown, not compared */
 } nsl_tile_expectation;
+
+/* Without a runner, for whoever only looks. A model that cannot be read leaves model_hash zero, and *why_no_model (size bytes) says
+ * why. */
+void nsl_tile_expectation_make(const nsl_config *cfg, const nsl_instrument *inst, nsl_tile_expectation *out, char *why_no_model,
+                               size_t size);
 
 /* Loads model and instrument once, and checks OpenBLAS. Messages are fit for the user. */
 nsl_status nsl_tile_runner_new(const nsl_config *cfg, const nsl_log *log, nsl_tile_runner **out, nsl_error *err);
