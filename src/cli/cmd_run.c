@@ -48,7 +48,7 @@ static nsl_status report(const nsl_config *cfg, const nsl_run_summary *s, int js
          nsl_config_text(cfg, "survey.name"), (long long)s->tiles_asked, (long long)s->tiles_total, (long long)s->tiles_made,
          (long long)s->tiles_verified, (long long)s->tiles_quarantined, (long long)s->tiles_left, (long long)s->sources_measured,
          s->wall_s);
-  if (s->workers_lost) { printf("%d workers were lost; their tiles were done by others\n", s->workers_lost); }
+  if (s->workers_lost) { printf("workers lost: %d; what they held was dealt out again\n", s->workers_lost); }
   if (s->tiles_quarantined) {
     printf("`noslit status CONFIG --why` says why tiles are in quarantine; `run --failed` tries them again\n");
   }

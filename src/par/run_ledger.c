@@ -135,11 +135,11 @@ static void lost(void *ctx, int worker, int32_t job, int ended, const char *why)
   char text[256];
   l->workers_lost_events++;
   if (job < 0) {
-    nsl_warn(l->log, "worker %d is lost: it %s", worker, why);
+    nsl_warn(l->log, "worker %d is lost: %s", worker, why);
     nsl_journal_add(l->journal, "gone", -1, -1, worker, -1, why);
     return;
   }
-  snprintf(text, sizeof text, "its worker (rank %d) was lost: it %s", worker, why);
+  snprintf(text, sizeof text, "its worker (rank %d) was lost: %s", worker, why);
   nsl_warn(l->log, "tile %lld: %s", (long long)l->jobs->ids[job], text);
   remember(l, job, text);
   nsl_journal_add(l->journal, "lost", l->jobs->ids[job], l->last_attempt[job], worker, -1, text);

@@ -202,7 +202,7 @@ static void dispatch(master *m, int w, const nsl_message *msg)
 static void on_silent(void *ctx, int w, int32_t job, int ended)
 {
   master *m = ctx;
-  m->o->lost(m->o->ctx, w + 1, job, ended, "gave no sign of life for longer than its lease (run.lease_s)");
+  m->o->lost(m->o->ctx, w + 1, job, ended, "no sign of life for longer than its lease (run.lease_s)");
 }
 
 static void lose(master *m, int w, const char *why)
@@ -247,7 +247,7 @@ static int all_are_home(master *m)
     if (nsl_sched_worker_job(m->s, w, &epoch) >= 0) {
       cancel(m, w, epoch);
     } else if (m->now_s - p->heard_s > m->jobs->sched.lease_min_s) {
-      lose(m, w, "did not come for its orders at the end");
+      lose(m, w, "it did not come for its orders at the end");
     }
   }
   return home;
