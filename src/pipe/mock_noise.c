@@ -69,7 +69,7 @@ __attribute__((target_clones("avx2", "default"))) static void box_muller(const u
 {
   for (int i = 0; i < n; i++) {
     float u = ((float)(int32_t)(a[i] >> 8) + 0.5f) * 0x1.0p-24f;
-    float r = sqrtf(-2.0f * fast_ln(u));
+    float l = fast_ln(u), r = sqrtf(l < 0 ? -2.0f * l : 0.0f);
     /* Angle as quarter turns plus a rest in [-1/8, 1/8] turns. */
     int32_t bits = (int32_t)(b[i] >> 8), quarter = (bits + (1 << 21)) >> 22;
     float t = (float)(bits - quarter * (1 << 22)) * (float)(2 * M_PI * 0x1.0p-24), q = t * t;

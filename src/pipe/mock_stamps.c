@@ -8,6 +8,7 @@
 #include "noslit/base/str.h"
 #include "noslit/model/flags.h"
 #include "noslit/pipe/stamp_file.h"
+#include "views_internal.h"
 
 #define ATTEMPTS 1000 /* draws of a galaxy per stamp; also the spacing of identifiers */
 #define NEIGHBOURS_MAX 4000
@@ -34,7 +35,8 @@ typedef struct {
   neighbour *neighbours;
   size_t n_neighbours;
   size_t capacity; /* px per view */
-  float *own, *others, *expected, *sci[NSL_MOCK_EXPOSURES_MAX], *err[NSL_MOCK_EXPOSURES_MAX], *near[NSL_MOCK_EXPOSURES_MAX], *noise;
+  nsl_view_room room;
+  float *own, *others, *sci[NSL_MOCK_EXPOSURES_MAX], *err[NSL_MOCK_EXPOSURES_MAX], *near[NSL_MOCK_EXPOSURES_MAX], *noise;
   int32_t *dq[NSL_MOCK_EXPOSURES_MAX];
   double light_own, light_others; /* in the extraction boxes of the stamp */
 } studio;
@@ -61,11 +63,11 @@ static double longest_beam(const nsl_instrument *inst)
 
 static void studio_close(studio *s)
 {
+  nsl_view_room_free(&s->room);
   free(s->flam);
   free(s->neighbours);
   free(s->own);
   free(s->others);
-  free(s->expected);
   free(s->noise);
   for (int e = 0; e < NSL_MOCK_EXPOSURES_MAX; e++) {
     free(s->sci[e]);
@@ -89,32 +91,25 @@ static nsl_status studio_open(nsl_mock *m, studio *s, nsl_error *err)
   return NSL_OK;
 }
 
-/* The plane with its contents in a bigger place; where there is none, as it was, and *ok = 0. */
-static void *resized(void *plane, size_t bytes, int *ok)
+static int grow(void **p, size_t bytes)
 {
-  void *bigger = realloc(plane, bytes);
-  if (!bigger) { *ok = 0; }
-  return bigger ? bigger : plane;
+  void *q = realloc(*p, bytes);
+  if (q) { *p = q; }
+  return q != NULL;
 }
 
-/* Room for views of n px in the planes of the first n_exp exposures. What earlier exposures of the stamp hold is kept. */
-static int grow_planes(studio *s, size_t n, int n_exp)
+/* Room for n pixels in every plane; what earlier exposures hold stays. */
+static int grow_planes(studio *s, size_t n)
 {
-  int ok = 1, grows = n > s->capacity;
-  if (grows) { s->capacity = n; }
-  size_t bytes = s->capacity * sizeof(float);
-  if (grows) {
-    s->own = resized(s->own, bytes, &ok);
-    s->others = resized(s->others, bytes, &ok);
-    s->noise = resized(s->noise, bytes, &ok);
+  if (n <= s->capacity) { return 1; }
+  n += n / 4;
+  int ok = grow((void **)&s->own, n * sizeof(float)) && grow((void **)&s->others, n * sizeof(float)) &&
+           grow((void **)&s->noise, n * sizeof(float));
+  for (int e = 0; e < s->m->n_exposures && ok; e++) {
+    ok = grow((void **)&s->sci[e], n * sizeof(float)) && grow((void **)&s->err[e], n * sizeof(float)) &&
+         grow((void **)&s->near[e], n * sizeof(float)) && grow((void **)&s->dq[e], n * sizeof(int32_t));
   }
-  for (int e = 0; e < NSL_MOCK_EXPOSURES_MAX; e++) {
-    if (s->sci[e] ? !grows : e >= n_exp) { continue; }
-    s->sci[e] = resized(s->sci[e], bytes, &ok);
-    s->err[e] = resized(s->err[e], bytes, &ok);
-    s->near[e] = resized(s->near[e], bytes, &ok);
-    s->dq[e] = resized(s->dq[e], bytes, &ok);
-  }
+  if (ok) { s->capacity = n; }
   return ok;
 }
 
@@ -302,7 +297,7 @@ static nsl_status expose(studio *s, const setting *g, const nsl_mock_source *src
   nsl_trace_at(a, cx, cy, &view->trace);
   if (!nsl_view_window(&view->trace, band, &s->settings, g->det->nx, g->det->ny, &x0, &y0, &w, &h)) { return NSL_OK; }
   size_t n = (size_t)w * (size_t)h;
-  if (!grow_planes(s, n, n_used + 1)) { NSL_THROW(err, NSL_E_NOMEM, "stamp windows"); }
+  if (!grow_planes(s, n)) { NSL_THROW(err, NSL_E_NOMEM, "stamp windows"); }
   memset(s->own, 0, n * sizeof(float));
   memset(s->others, 0, n * sizeof(float));
   memset(s->near[n_used], 0, n * sizeof(float));
@@ -347,15 +342,17 @@ static nsl_status make_band(studio *s, const nsl_mock_source *src, const nsl_sou
     NSL_TRY(expose(s, &g, src, entry, &mix, slot, e, n_views, &views[n_views], &used, err));
     n_views += used;
   }
+  NSL_TRY(nsl_view_room_reserve(&s->room, n_views > 0 ? n_views : 1, err));
   for (int v = 0; v < n_views; v++) {
     views[v].sci = s->sci[v];
     views[v].err = s->err[v];
     views[v].dq = s->dq[v];
     views[v].neighbours = s->near[v];
+    NSL_TRY(nsl_view_rectify(&views[v], band, &m->inst->dq, &s->settings, &s->room, v, err));
   }
   size_t plane = (size_t)slot * NSL_STAMP_PLANE;
-  NSL_TRY(nsl_views_combine(views, n_views, band, &m->inst->dq, &s->settings, stamp->flux + plane, stamp->variance + plane,
-                            stamp->contamination + plane, &stamp->band[slot], &stamp->flags, err));
+  nsl_rectified_combine(&s->room, n_views, band, &s->settings, stamp->flux + plane, stamp->variance + plane,
+                        stamp->contamination + plane, &stamp->band[slot], &stamp->flags);
   stamp->flags |= nsl_stamp_slot_flags(&stamp->band[slot], slot);
   if (slot == 1) { nsl_shape_to_pixels(&entry->shape, g.j, &stamp->re_px, &stamp->q, &stamp->pa_x_deg); }
 cleanup:
