@@ -20,7 +20,8 @@ typedef struct {
   nsl_hash header_hash; /* of the headers, size and mtime: recognises a changed file without reading its pixels */
 } nsl_exposure_info;
 
-/* Opens, checks (HDUs, dimensions against the instrument, WCS, EXPTIME) and closes again. */
+/* Opens, checks (HDUs, dimensions against the instrument, unit, WCS and its scale, EXPTIME), touches the last pixel of each plane
+ * (a file cut short) and closes again. Detector and OBSID come from the keys DETECTOR and OBSID, else from the file name. */
 nsl_status nsl_exposure_inspect(const char *path, const nsl_instrument *inst, nsl_exposure_info *out, nsl_error *err);
 void nsl_exposure_info_free(nsl_exposure_info *info);
 

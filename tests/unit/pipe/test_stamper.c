@@ -308,13 +308,31 @@ static void lost_exposures_are_flagged_and_logged(void **state)
   write_exposure(3);
 }
 
+static void nothing_makes_nothing(void **state)
+{
+  (void)state;
+  nsl_tile_task empty = {0}, unseen = {.n_sources = 1, .sources = sources};
+  nsl_stamper *s;
+  nsl_stamp_set set;
+  assert_true(nsl_stamp_set_alloc(&set, 1));
+  assert_ok(nsl_stamper_new(cfg, inst, &empty, NULL, &s, &test_err));
+  assert_ok(nsl_stamper_make(s, 0, 0, &set, &test_err));
+  assert_int_equal(set.n, 0);
+  assert_int_equal(nsl_stamper_make(s, 0, 1, &set, &test_err), NSL_E_BUG);
+  nsl_stamper_free(s);
+  assert_ok(nsl_stamper_new(cfg, inst, &unseen, NULL, &s, &test_err));
+  assert_ok(nsl_stamper_make(s, 0, 1, &set, &test_err));
+  assert_int_equal(set.stamps[0].flags, NSL_FLAG_NO_GV | NSL_FLAG_NO_GI | NSL_FLAG_NO_PDF);
+  nsl_stamper_free(s);
+  nsl_stamp_set_free(&set);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(light_arrives_where_it_should),
-      cmocka_unit_test(flags_tell_what_is_special),
-      cmocka_unit_test(batches_do_not_matter),
-      cmocka_unit_test(lost_exposures_are_flagged_and_logged),
+      cmocka_unit_test(light_arrives_where_it_should), cmocka_unit_test(flags_tell_what_is_special),
+      cmocka_unit_test(batches_do_not_matter),         cmocka_unit_test(lost_exposures_are_flagged_and_logged),
+      cmocka_unit_test(nothing_makes_nothing),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }
