@@ -177,12 +177,14 @@ nsl_status nsl_h5p_write_fixed_text(nsl_h5p *f, const char *path, size_t n, size
   nsl_status st = NSL_OK;
   hsize_t extent = n;
   hid_t type = H5Tcopy(H5T_C_S1), space = H5Screate_simple(1, &extent, NULL), d = H5I_INVALID_HID;
-  if (type < 0 || space < 0 || H5Tset_size(type, size) < 0 || H5Tset_strpad(type, H5T_STR_NULLPAD) < 0 ||
-      (d = H5Dcreate2(f->file, path, type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT)) < 0 ||
+  hid_t p = creation_properties(1, &n, 0, 0);
+  if (type < 0 || space < 0 || p < 0 || H5Tset_size(type, size) < 0 || H5Tset_strpad(type, H5T_STR_NULLPAD) < 0 ||
+      (d = H5Dcreate2(f->file, path, type, space, H5P_DEFAULT, p, H5P_DEFAULT)) < 0 ||
       (f->rank != 0 && H5Sselect_none(space) < 0) || H5Dwrite(d, type, space, space, f->transfer, data) < 0) {
     st = fail(err, f->path, path, "write");
   }
   if (d >= 0) { H5Dclose(d); }
+  if (p >= 0) { H5Pclose(p); }
   if (space >= 0) { H5Sclose(space); }
   if (type >= 0) { H5Tclose(type); }
   return st;

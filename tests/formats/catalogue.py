@@ -1,4 +1,4 @@
-"""Checks of catalogue.sh with an eye other than noslit's own. Usage: catalogue.py layout|fits|qp|diff FILE..."""
+"""Checks of catalogue.sh with an eye other than noslit's own. Usage: catalogue.py layout|fits|qp|diff|moved FILE..."""
 import json
 import sys
 
@@ -118,6 +118,14 @@ def diff(a, b, *reports):
     for r in (first, second):
         del r["tiles_equal"]
     assert first == second
+
+
+def moved(report):
+    r = json.load(open(report))
+    assert (r["rows_a"], r["rows_b"], r["only_a"], r["only_b"], r["common"]) == (1130, 835, 300, 5, 830)
+    assert r["changed"] == 63 and r["identical"] == 830 - 63, "the tile is a column too"
+    assert [o["object_id"] for o in r["first_only_a"]] == [70001 + 3 * i for i in range(20)]
+    assert [o["object_id"] for o in r["first_only_b"]] == [99000 + 3 * i for i in range(5)]
 
 
 globals()[sys.argv[1]](*sys.argv[2:])

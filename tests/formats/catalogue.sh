@@ -6,6 +6,7 @@ rm -rf "$dir"; mkdir -p "$dir"
 mpi 2 "$build/tests/mpi_test_merge" "$dir" a 0
 mpi 3 "$build/tests/mpi_test_merge" "$dir" same 0
 mpi 2 "$build/tests/mpi_test_merge" "$dir" b 1
+mpi 1 "$build/tests/mpi_test_merge" "$dir" c 2
 same_catalogue "$dir/a.hdf5" "$dir/same.hdf5"
 "$python" "$source_dir/tests/formats/catalogue.py" layout "$dir/a.hdf5"
 "$python" "$source_dir/tests/formats/catalogue.py" fits "$dir/a.hdf5" "$dir/a.fits"
@@ -54,3 +55,10 @@ expect 1 "$noslit" diff "$dir/a.hdf5" "$dir/none.hdf5"
 mv "$dir/b.tiles.h5" "$dir/b.tiles.away"
 "$noslit" diff --json "$dir/a.hdf5" "$dir/b.hdf5" > "$dir/diff_without_index.json" || true
 "$python" "$source_dir/tests/formats/catalogue.py" diff "$dir/a.hdf5" "$dir/b.hdf5" "$dir/diff.json" "$dir/diff_without_index.json"
+
+# c has the sources of tile 400 in another tile, 300 sources less and 5 more.
+expect 1 "$noslit" diff "$dir/a.hdf5" "$dir/c.hdf5" --max-sigma 1e6
+says "300 sources were lost" "$noslit" diff "$dir/a.hdf5" "$dir/c.hdf5" --max-sigma 1e6
+expect 1 "$noslit" diff "$dir/a.hdf5" "$dir/c.hdf5" --max-sigma 1e6 --require sources,model
+"$noslit" diff --json "$dir/a.hdf5" "$dir/c.hdf5" > "$dir/moved.json" || true
+"$python" "$source_dir/tests/formats/catalogue.py" moved "$dir/moved.json"
