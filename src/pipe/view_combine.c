@@ -17,129 +17,206 @@
 #define CONTAMINATED_ABOVE 0.2f
 #define MANY_BAD_ABOVE 0.2
 
-enum { VIEWS_MAX = 255 }; /* of one source in one band; more are left out */
+enum { VIEWS_MAX = 256 /* of one source in one band; more are left out */, ROWS = NSL_STAMP_NY };
 
-/* Light of the view's pixel without what neighbours are expected to give. */
-static float own_light(const nsl_rectified *v, size_t i) { return v->rate[i] - v->neighbours[i]; }
+#define VECTORISED __attribute__((target_clones("avx2", "default")))
 
-/* The reference: the lower median over the views with data, robust against excesses in up to half of them; and the lower median
- * of their variances, which no cosmic ray has inflated. Number of views with data. */
-static int reference_of(const nsl_rectified *views, int n, size_t i, float *reference, float *variance)
+/* What the views say together, plane by plane [480][40]: the reference, what a single view may differ from it by noise, the
+ * brightest reference nearby, the number of views with data. */
+typedef struct {
+  float *reference, *noise, *brightest, *count;
+} consensus;
+
+static consensus consensus_in(const nsl_view_room *room)
 {
-  float light[VIEWS_MAX], var[VIEWS_MAX];
-  int m = 0;
-  for (int v = 0; v < n; v++) {
-    if (!(views[v].variance[i] > 0)) { continue; }
-    float a = own_light(&views[v], i), b = views[v].variance[i] * views[v].scatter[i % NSL_STAMP_NX];
-    int j = m, k = m;
-    for (; j > 0 && light[j - 1] > a; j--) { light[j] = light[j - 1]; }
-    for (; k > 0 && var[k - 1] > b; k--) { var[k] = var[k - 1]; }
-    light[j] = a;
-    var[k] = b;
-    m++;
-  }
-  *reference = m ? light[(m - 1) / 2] : 0;
-  *variance = m ? var[(m - 1) / 2] : 0;
-  return m;
+  float *p = room->combine;
+  return (consensus){p, p + NSL_STAMP_PLANE, p + 2 * NSL_STAMP_PLANE, p + 3 * NSL_STAMP_PLANE};
 }
 
-/* Brightest of the 3 x 3 neighbourhood, at least 0: along each row, then over three rows that are kept in a ring. */
-static void dilate(const float *in, float *out)
+static inline float min_of(float a, float b) { return a < b ? a : b; }
+static inline float max_of(float a, float b) { return a > b ? a : b; }
+
+/* Sorts n values per row by growing size, all rows side by side: insertion without branches. */
+VECTORISED static void sort_rows(float (*a)[ROWS], int n)
 {
-  static const int last = NSL_STAMP_NX - 1;
-  float rows[3][NSL_STAMP_NX];
-  for (int y = -1; y < NSL_STAMP_NY; y++) {
-    float *next = rows[(y + 3) % 3];
-    if (y + 1 < NSL_STAMP_NY) {
-      const float *from = in + (size_t)(y + 1) * NSL_STAMP_NX;
-      for (int x = 0; x <= last; x++) {
-        float a = from[x > 0 ? x - 1 : 0], b = from[x], c = from[x < last ? x + 1 : last], top = a > b ? a : b;
-        top = c > top ? c : top;
-        next[x] = top > 0 ? top : 0;
+  for (int i = 1; i < n; i++) {
+    for (int j = i; j > 0; j--) {
+      float *restrict low = a[j - 1], *restrict high = a[j];
+      for (int y = 0; y < ROWS; y++) {
+        float l = min_of(low[y], high[y]), h = max_of(low[y], high[y]);
+        low[y] = l;
+        high[y] = h;
       }
-    } else {
-      memset(next, 0, sizeof rows[0]);
-    }
-    if (y < 0) {
-      memset(rows[1], 0, sizeof rows[1]); /* row -1 */
-      continue;
-    }
-    for (int x = 0; x <= last; x++) {
-      float a = rows[0][x] > rows[1][x] ? rows[0][x] : rows[1][x];
-      out[(size_t)y * NSL_STAMP_NX + (size_t)x] = rows[2][x] > a ? rows[2][x] : a;
     }
   }
 }
 
-/* By how much a view may differ from the reference, apart from what its own neighbours' light allows. */
-static float tolerance_of(int n_data, float variance, float brightest, float sigmas)
+/* Light without what neighbours are expected to give, and variance of a single pixel; infinite where there is no data. */
+VECTORISED static void gather_rows(const float *restrict rate, const float *restrict variance, const float *restrict neighbours,
+                                   float scatter, float *restrict light, float *restrict var, float *restrict count)
 {
-  if (n_data < 2) { return INFINITY; }
-  if (n_data == 2) { sigmas *= CAUTION_OF_TWO; }
-  return sigmas * sqrtf(variance * (1 + 1.57f / (float)n_data)) + RESAMPLING_DIFFERENCE * brightest; /* 1.57 / n: of a median */
+  for (int y = 0; y < ROWS; y++) {
+    int data = variance[y] > 0;
+    light[y] = data ? rate[y] - neighbours[y] : INFINITY;
+    var[y] = data ? variance[y] * scatter : INFINITY;
+    count[y] += data ? 1.0f : 0.0f;
+  }
 }
 
-static int beside_rejected(const unsigned char *rejected, int x, int y)
+/* The lower median of sorted values: that of rank (count - 1) / 2. */
+VECTORISED static void pick_medians(float (*sorted)[ROWS], int n, const float *restrict count, float *restrict out)
 {
-  for (int b = y > 0 ? y - 1 : 0; b <= y + 1 && b < NSL_STAMP_NY; b++) {
+  memset(out, 0, ROWS * sizeof *out);
+  for (int k = 0; 2 * k < n; k++) {
+    for (int y = 0; y < ROWS; y++) { out[y] = count[y] >= (float)(2 * k + 1) ? sorted[k][y] : out[y]; }
+  }
+}
+
+/* The reference is the lower median over the views with data, robust against excesses in up to half of them; the noise comes from
+ * the lower median of their variances, which no cosmic ray has inflated. */
+VECTORISED static void find_reference(const nsl_view_room *room, int n, float sigmas, consensus *to)
+{
+  float light[VIEWS_MAX][ROWS], var[VIEWS_MAX][ROWS];
+  for (size_t x = 0, at = 0; x < NSL_STAMP_NX; x++, at += ROWS) {
+    float *restrict count = to->count + at, *restrict noise = to->noise + at;
+    memset(count, 0, ROWS * sizeof *count);
+    for (int v = 0; v < n; v++) {
+      const nsl_rectified *view = &room->views[v];
+      gather_rows(view->rate + at, view->variance + at, view->neighbours + at, view->scatter[x], light[v], var[v], count);
+    }
+    sort_rows(light, n);
+    sort_rows(var, n);
+    pick_medians(light, n, count, to->reference + at);
+    pick_medians(var, n, count, noise);
+    for (int y = 0; y < ROWS; y++) {
+      /* 1.57 / n: variance of a median */
+      float s = count[y] == 2 ? sigmas * CAUTION_OF_TWO : sigmas;
+      noise[y] = s * sqrtf(noise[y] * (1 + 1.57f / max_of(count[y], 1)));
+    }
+  }
+}
+
+/* Brightest of the 3 x 3 neighbourhood, at least 0: first along the column, then across. */
+VECTORISED static void dilate(const float *restrict in, float *restrict out)
+{
+  float tall[3][ROWS] = {{0}}; /* of columns x - 1, x, x + 1 */
+  for (int x = -1; x < NSL_STAMP_NX; x++) {
+    float *restrict next = tall[(x + 2) % 3];
+    memset(next, 0, sizeof tall[0]);
+    if (x + 1 < NSL_STAMP_NX) {
+      const float *column = in + (size_t)(x + 1) * ROWS;
+      for (int y = 0; y < ROWS; y++) { next[y] = max_of(column[y], 0); }
+      for (int y = 1; y < ROWS; y++) { next[y] = max_of(next[y], column[y - 1]); }
+      for (int y = 0; y + 1 < ROWS; y++) { next[y] = max_of(next[y], column[y + 1]); }
+    }
+    if (x < 0) { continue; }
+    for (int y = 0; y < ROWS; y++) { out[(size_t)x * ROWS + (size_t)y] = max_of(max_of(tall[0][y], tall[1][y]), tall[2][y]); }
+  }
+}
+
+/* How far light d from the reference is allowed. */
+static inline float allowance(const consensus *c, size_t i, float neighbours)
+{
+  return c->noise[i] + RESAMPLING_DIFFERENCE * (c->brightest[i] + max_of(neighbours, 0));
+}
+
+/* How far the pixel is from the reference; where two views alone tell, only an excess counts; a single view is right. */
+static inline float distance(const consensus *c, size_t i, float light)
+{
+  float d = light - c->reference[i];
+  float both = d < 0 ? -d : d, excess = d > 0 ? d : 0;
+  return c->count[i] > 2 ? both : c->count[i] == 2 ? excess : 0;
+}
+
+/* 1 for pixels that are outliers, else 0; returns their number. */
+VECTORISED static int mark_outliers(const nsl_rectified *view, const consensus *c, unsigned char *restrict rejected)
+{
+  int marked = 0;
+  for (size_t i = 0; i < NSL_STAMP_PLANE; i++) {
+    float nb = view->neighbours[i];
+    int out = (view->variance[i] > 0) & (distance(c, i, view->rate[i] - nb) > allowance(c, i, nb));
+    rejected[i] = (unsigned char)out;
+    marked += out;
+  }
+  return marked;
+}
+
+/* Doubtful pixels beside outliers get 2. */
+static void mark_beside(const nsl_rectified *view, const consensus *c, unsigned char *rejected)
+{
+  const unsigned char *end = rejected + NSL_STAMP_PLANE;
+  for (const unsigned char *p = rejected; (p = memchr(p, 1, (size_t)(end - p))); p++) {
+    int x = (int)((p - rejected) / ROWS), y = (int)((p - rejected) % ROWS);
     for (int a = x > 0 ? x - 1 : 0; a <= x + 1 && a < NSL_STAMP_NX; a++) {
-      if (rejected[b * NSL_STAMP_NX + a] == 1) { return 1; }
-    }
-  }
-  return 0;
-}
-
-/* Marks the outliers of a view with 1; then, with a share of the tolerance, pixels beside them with 2. */
-static void mark_outliers(const nsl_rectified *view, const unsigned char *n_data, const float *reference, const float *tolerance,
-                          unsigned char *rejected)
-{
-  int any = 0;
-  for (int grow = 0; grow <= any; grow++) {
-    for (size_t i = 0; i < NSL_STAMP_PLANE; i++) {
-      if (!(view->variance[i] > 0) || rejected[i]) { continue; }
-      float d = own_light(view, i) - reference[i], limit = tolerance[i] + RESAMPLING_DIFFERENCE * fmaxf(view->neighbours[i], 0);
-      if (n_data[i] == 2 && d < 0) { continue; }
-      if (!(fabsf(d) > (grow ? BESIDE_REJECTED * limit : limit))) { continue; }
-      if (grow && !beside_rejected(rejected, (int)(i % NSL_STAMP_NX), (int)(i / NSL_STAMP_NX))) { continue; }
-      rejected[i] = grow ? 2 : 1;
-      if (!grow) { any = 1; }
+      for (int b = y > 0 ? y - 1 : 0; b <= y + 1 && b < ROWS; b++) {
+        size_t i = (size_t)a * ROWS + (size_t)b;
+        if (rejected[i] || !(view->variance[i] > 0)) { continue; }
+        float nb = view->neighbours[i];
+        if (distance(c, i, view->rate[i] - nb) > BESIDE_REJECTED * allowance(c, i, nb)) { rejected[i] = 2; }
+      }
     }
   }
 }
 
 static void reject_outliers(nsl_view_room *room, int n, float sigmas)
 {
-  float *reference = room->combine, *tolerance = reference + NSL_STAMP_PLANE, *brightest = tolerance + NSL_STAMP_PLANE;
-  unsigned char *n_data = room->rejected + (size_t)n * NSL_STAMP_PLANE;
-  memset(room->rejected, 0, (size_t)n * NSL_STAMP_PLANE);
-  if (n < 2) { return; }
-  for (size_t i = 0; i < NSL_STAMP_PLANE; i++) {
-    n_data[i] = (unsigned char)reference_of(room->views, n, i, &reference[i], &tolerance[i]);
+  consensus c = consensus_in(room);
+  if (n < 2) {
+    memset(room->rejected, 0, (size_t)n * NSL_STAMP_PLANE);
+    return;
   }
-  dilate(reference, brightest);
-  for (size_t i = 0; i < NSL_STAMP_PLANE; i++) { tolerance[i] = tolerance_of(n_data[i], tolerance[i], brightest[i], sigmas); }
+  find_reference(room, n, sigmas, &c);
+  dilate(c.reference, c.brightest);
   for (int v = 0; v < n; v++) {
-    mark_outliers(&room->views[v], n_data, reference, tolerance, room->rejected + (size_t)v * NSL_STAMP_PLANE);
+    unsigned char *rejected = room->rejected + (size_t)v * NSL_STAMP_PLANE;
+    if (mark_outliers(&room->views[v], &c, rejected)) { mark_beside(&room->views[v], &c, rejected); }
   }
 }
 
-static void average(const nsl_view_room *room, int n, const double *weight, double total_s, float *flux, float *variance,
+/* One column's sums over the views: of weights, flux, variance and neighbours' light. */
+typedef struct {
+  float weight[ROWS], flux[ROWS], variance[ROWS], neighbours[ROWS];
+} column_sums;
+
+VECTORISED static void add_view(const nsl_rectified *view, const unsigned char *restrict rejected, size_t at, float weight,
+                                column_sums *restrict s)
+{
+  const float *restrict rate = view->rate + at, *restrict variance = view->variance + at, *restrict nb = view->neighbours + at;
+  for (int y = 0; y < ROWS; y++) {
+    float w = (variance[y] > 0) & !rejected[at + (size_t)y] ? weight : 0.0f;
+    s->weight[y] += w;
+    s->flux[y] += w * rate[y];
+    s->variance[y] += w * w * variance[y];
+    s->neighbours[y] += w * nb[y];
+  }
+}
+
+VECTORISED static void scale_sums(column_sums *s, float total_s)
+{
+  for (int y = 0; y < ROWS; y++) {
+    float scale = s->weight[y] > 0 ? total_s / s->weight[y] : 0;
+    s->flux[y] *= scale;
+    s->variance[y] *= scale * scale;
+    s->neighbours[y] *= scale;
+  }
+}
+
+/* weight: of largest 1, so that single precision does. The planes are turned back to rows. */
+static void average(const nsl_view_room *room, int n, const float *weight, float total_s, float *flux, float *variance,
                     float *contamination)
 {
-  for (size_t i = 0; i < NSL_STAMP_PLANE; i++) {
-    double sum = 0, f = 0, v = 0, c = 0;
-    for (int k = 0; k < n; k++) {
-      const nsl_rectified *view = &room->views[k];
-      if (!(view->variance[i] > 0) || room->rejected[(size_t)k * NSL_STAMP_PLANE + i]) { continue; }
-      sum += weight[k];
-      f += weight[k] * view->rate[i];
-      v += weight[k] * weight[k] * view->variance[i];
-      c += weight[k] * view->neighbours[i];
+  for (size_t x = 0; x < NSL_STAMP_NX; x++) {
+    column_sums s;
+    memset(&s, 0, sizeof s);
+    for (int v = 0; v < n; v++) {
+      add_view(&room->views[v], room->rejected + (size_t)v * NSL_STAMP_PLANE, x * ROWS, weight[v], &s);
     }
-    double scale = sum > 0 ? total_s / sum : 0;
-    flux[i] = (float)(scale * f);
-    variance[i] = (float)(scale * scale * v);
-    contamination[i] = (float)(scale * c);
+    scale_sums(&s, total_s);
+    for (size_t y = 0; y < ROWS; y++) {
+      flux[y * NSL_STAMP_NX + x] = s.flux[y];
+      variance[y * NSL_STAMP_NX + x] = s.variance[y];
+      contamination[y * NSL_STAMP_NX + x] = s.neighbours[y];
+    }
   }
 }
 
@@ -162,18 +239,20 @@ static int keep_useful(nsl_view_room *room, int n)
 void nsl_rectified_combine(nsl_view_room *room, int n_views, const nsl_band *band, const nsl_view_settings *settings, float *flux,
                            float *variance, float *contamination, nsl_stamp_band_info *info, uint32_t *flags)
 {
-  double weight[VIEWS_MAX], total_s = 0;
+  float weight[VIEWS_MAX];
+  double total_s = 0, quietest = INFINITY;
   int x0, x1, samples = 0, masked = 0, saturated = 0, n = keep_useful(room, n_views);
   for (int v = 0; v < n; v++) {
     const nsl_rectified *view = &room->views[v];
-    weight[v] = 1 / view->background_variance;
+    quietest = fmin(quietest, view->background_variance);
     total_s += view->exptime_s;
     samples += view->samples;
     masked += view->masked;
     saturated += view->saturated;
   }
+  for (int v = 0; v < n; v++) { weight[v] = (float)(quietest / room->views[v].background_variance); }
   reject_outliers(room, n, (float)settings->reject_sigma);
-  average(room, n, weight, total_s, flux, variance, contamination);
+  average(room, n, weight, (float)total_s, flux, variance, contamination);
   nsl_band_columns(band, NSL_STAMP_NX, &x0, &x1);
   *info = (nsl_stamp_band_info){.n_exp = n,
                                 .exptime_s = (float)total_s,

@@ -7,13 +7,6 @@
 
 /* A stamp pixel needs this much of its interpolation weight on good pixels. */
 #define KEPT_WEIGHT_MIN 0.5f
-/* Sky pixels needed for a local sky; below it the sample is widened. */
-enum { SKY_PIXELS_MIN = 200 };
-#define SKY_CLIP_SIGMA 3.0
-
-/* What is interpolated of one detector pixel, together: with weights w the sums of w flux, w variance and w over good pixels (the
- * three are 0 in bad ones), and of w neighbours' light over all. */
-enum { FLUX, VARIANCE, GOOD, NEIGHBOURS };
 
 void nsl_view_room_free(nsl_view_room *room)
 {
@@ -32,8 +25,8 @@ nsl_status nsl_view_room_reserve(nsl_view_room *room, int n_views, nsl_error *er
   nsl_view_room grown = {.capacity = n_views};
   grown.views = calloc((size_t)n_views, sizeof *grown.views);
   grown.planes = malloc((size_t)n_views * 3 * NSL_STAMP_PLANE * sizeof(float));
-  grown.combine = malloc(3 * NSL_STAMP_PLANE * sizeof(float));
-  grown.rejected = malloc((size_t)(n_views + 1) * NSL_STAMP_PLANE);
+  grown.combine = malloc(NSL_COMBINE_PLANES * NSL_STAMP_PLANE * sizeof(float));
+  grown.rejected = malloc((size_t)n_views * NSL_STAMP_PLANE);
   if (!grown.views || !grown.planes || !grown.combine || !grown.rejected) {
     nsl_view_room_free(&grown);
     return nsl_fail(err, NSL_E_NOMEM, "no memory for %d views", n_views);
@@ -46,8 +39,7 @@ nsl_status nsl_view_room_reserve(nsl_view_room *room, int n_views, nsl_error *er
   grown.window = room->window;
   grown.sky = room->sky;
   grown.window_pixels = room->window_pixels;
-  room->window = NULL;
-  room->sky = NULL;
+  room->window = room->sky = NULL;
   nsl_view_room_free(room);
   *room = grown;
   return NSL_OK;
@@ -56,8 +48,7 @@ nsl_status nsl_view_room_reserve(nsl_view_room *room, int n_views, nsl_error *er
 static nsl_status reserve_window(nsl_view_room *room, size_t pixels, nsl_error *err)
 {
   if (pixels <= room->window_pixels) { return NSL_OK; }
-  nsl_pixel *window = aligned_alloc(sizeof *window, pixels * sizeof *window);
-  float *sky = malloc(pixels * sizeof *sky);
+  float *window = malloc(NSL_COLUMN_PLANES * pixels * sizeof *window), *sky = malloc((pixels + NSL_SKY_SPARE) * sizeof *sky);
   if (!window || !sky) {
     free(window);
     free(sky);
@@ -71,115 +62,7 @@ static nsl_status reserve_window(nsl_view_room *room, size_t pixels, nsl_error *
   return NSL_OK;
 }
 
-/* ---- the window: good pixels, their variance ---- */
-
-static void clean_window(const nsl_view *view, const nsl_dq_bits *bits, nsl_pixel *window, size_t n)
-{
-  for (size_t i = 0; i < n; i++) {
-    float f = view->sci[i], e = view->err[i], light = view->neighbours ? view->neighbours[i] : 0;
-    int ok = isfinite(f) && isfinite(e) && e > 0 && !((unsigned)view->dq[i] & bits->bad);
-    window[i] = ok ? (nsl_pixel){f, e * e, 1, light} : (nsl_pixel){0, 0, 0, light};
-  }
-}
-
-/* ---- the local sky ---- */
-
-/* Collects flux - neighbours of good pixels farther than `from` and not farther than `to` rows from the trace, where the
- * neighbours' light is below `limit` sigma; *variance is their mean variance. */
-static size_t sample_sky(const nsl_view *view, const nsl_pixel *window, double from, double to, float limit, float *sample,
-                         double *variance)
-{
-  size_t n = 0;
-  double sum = 0;
-  for (int x = 0; x < view->w; x++) {
-    double centre = view->trace.y0 + nsl_trace_dy(&view->trace, view->x0 + x - view->trace.x0) - view->y0;
-    for (int y = 0; y < view->h; y++) {
-      double off = fabs(y - centre);
-      if (off <= from || off > to) { continue; }
-      nsl_pixel p = window[(size_t)y * (size_t)view->w + (size_t)x];
-      if (p[GOOD] == 0 || p[NEIGHBOURS] * p[NEIGHBOURS] > limit * limit * p[VARIANCE]) { continue; }
-      sample[n++] = p[FLUX] - p[NEIGHBOURS];
-      sum += p[VARIANCE];
-    }
-  }
-  *variance = n ? sum / (double)n : 0;
-  return n;
-}
-
-/* k-th smallest by three-way partition; reorders. */
-static float select_kth(float *a, size_t n, size_t k)
-{
-  for (size_t lo = 0, hi = n; hi - lo > 1;) {
-    float pivot = a[lo + (hi - lo) / 2];
-    size_t below = lo, above = hi;
-    for (size_t i = lo; i < above;) {
-      float v = a[i];
-      if (v < pivot) {
-        a[i++] = a[below];
-        a[below++] = v;
-      } else if (v > pivot) {
-        a[i] = a[--above];
-        a[above] = v;
-      } else {
-        i++;
-      }
-    }
-    if (k < below) {
-      hi = below;
-    } else if (k >= above) {
-      lo = above;
-    } else {
-      return pivot;
-    }
-  }
-  return a[k];
-}
-
-/* Mean after clipping about the median: first by the spread of the inner half, then by the standard deviation. */
-static double clipped_mean(float *a, size_t n)
-{
-  double centre = select_kth(a, n, n / 2);
-  double spread = (select_kth(a, n, n / 2 + n / 4) - select_kth(a, n, n / 4)) / 1.349; /* of a Gaussian: its sigma */
-  for (int pass = 0; pass < 4; pass++) {
-    double sum = 0, squares = 0, limit = SKY_CLIP_SIGMA * spread;
-    size_t kept = 0;
-    for (size_t i = 0; i < n; i++) {
-      double d = a[i] - centre;
-      if (fabs(d) > limit) { continue; }
-      sum += d;
-      squares += d * d;
-      kept++;
-    }
-    if (kept == 0) { break; }
-    double mean = sum / (double)kept;
-    centre += mean;
-    spread = sqrt(fmax(squares / (double)kept - mean * mean, 0));
-  }
-  return centre;
-}
-
-/* The level of the sky and the variance of a pixel of it. With settings->sky_rows = 0 the level is 0. */
-static double find_sky(const nsl_view *view, const nsl_view_settings *settings, const nsl_pixel *window, float *sample,
-                       double *variance)
-{
-  const double half = 0.5 * NSL_STAMP_NY, all = INFINITY;
-  /* rows beside the stamp free of known light; with known light; the stamp's own outer rows; whatever there is */
-  const struct {
-    double from, to;
-    float limit;
-  } tries[] = {
-      {half, half + settings->sky_rows, 1}, {half, half + settings->sky_rows, INFINITY}, {0.7 * half, all, 1}, {-1, all, INFINITY}};
-  size_t n = 0, n_tries = sizeof tries / sizeof *tries;
-  for (size_t t = 0; t < n_tries; t++) {
-    n = sample_sky(view, window, tries[t].from, tries[t].to, tries[t].limit, sample, variance);
-    if (n >= SKY_PIXELS_MIN) { break; }
-  }
-  return n > 0 && settings->sky_rows > 0 ? clipped_mean(sample, n) : 0;
-}
-
-/* ---- the canonical grid ---- */
-
-/* Where a stamp column comes from: 0-based position in the window of its row 0, the rows' direction, the ratio of pixel widths. */
+/* Where a stamp column comes from: 0-based position in the window of its centre row, rows' direction, ratio of pixel widths. */
 typedef struct {
   double x, y, ratio;
   int direction; /* +1, -1 (turned by 180 degrees); 0: not on the beam */
@@ -192,68 +75,154 @@ static column_source locate_column(const nsl_view *view, const nsl_band *band, i
   double dx;
   if (!nsl_trace_dx_of_lambda(t, band->lambda0_a + column * band->dlambda_a, &dx) || dx < t->dx_min || dx > t->dx_max) { return c; }
   double dispersion = nsl_trace_dlambda(t, dx);
-  c.direction = dispersion > 0 ? 1 : -1;
-  c.ratio = band->dlambda_a / fabs(dispersion);
   c.x = t->x0 + dx - view->x0;
-  c.y = t->y0 + nsl_trace_dy(t, dx) - view->y0 - c.direction * NSL_STAMP_YC;
+  c.y = t->y0 + nsl_trace_dy(t, dx) - view->y0;
+  c.ratio = band->dlambda_a / fabs(dispersion);
+  c.direction = dispersion > 0 ? 1 : -1;
   return c;
 }
 
+/* A column and what its pixels share: the two window columns it lies between and the four bilinear weights (lower left, lower
+ * right, upper left, upper right). */
 typedef struct {
   const nsl_view *view;
-  const nsl_pixel *window;
+  const nsl_columns *columns;
   float sky;
   unsigned saturated_bit;
+  int in_box; /* this column is in the band */
+  column_source c;
+  int ix, iy; /* lower left pixel of the first row; the next row's is one farther in c.direction */
+  float w[4];
+  float gain, gain_variance; /* electrons to stamp units */
 } rectifier;
 
-/* The bilinear sum about a point; *total is the weight that lies inside the window, *saturated the DQ bit of what counts. */
-static nsl_pixel interpolate(const rectifier *r, int ix, int iy, const float wx[2], const float wy[2], float *total, int *saturated)
+static void place_column(rectifier *r)
 {
-  nsl_pixel sum = {0, 0, 0, 0};
-  const int w = r->view->w, h = r->view->h;
-  *total = 0;
-  *saturated = 0;
-  for (int b = 0; b < 2; b++) {
-    for (int a = 0; a < 2; a++) {
-      if (ix + a < 0 || ix + a >= w || iy + b < 0 || iy + b >= h) { continue; }
-      size_t i = (size_t)(iy + b) * (size_t)w + (size_t)(ix + a);
-      float weight = wx[a] * wy[b];
-      sum += weight * r->window[i];
-      *total += weight;
-      *saturated |= weight >= 0.25f && ((unsigned)r->view->dq[i] & r->saturated_bit);
-    }
-  }
-  return sum;
+  const column_source *c = &r->c;
+  double seconds = r->view->exptime_s, y = c->y - c->direction * NSL_STAMP_YC, fx = floor(c->x), fy = floor(y);
+  float u = (float)(c->x - fx), v = (float)(y - fy);
+  r->ix = (int)fmax(fmin(fx, 1e6), -1e6);
+  r->iy = (int)fmax(fmin(fy, 1e6), -1e6);
+  r->w[0] = (1 - u) * (1 - v);
+  r->w[1] = u * (1 - v);
+  r->w[2] = (1 - u) * v;
+  r->w[3] = u * v;
+  r->gain = (float)(c->ratio / seconds);
+  r->gain_variance = (float)(c->ratio / (seconds * seconds));
 }
 
-/* One column of the stamp. All rows have the same fractions. Weights on bad pixels are dropped and the rest scaled up by 1 / kept:
- * the flux stays unbiased; the variance is divided by kept twice, since the pixels that stand in for others enter the sum with more
- * than their share. */
-static void rectify_column(const rectifier *r, const column_source *c, int x, int in_band, nsl_rectified *to)
+/* What a run of pixels becomes, in order of growing window rows. */
+typedef struct {
+  float kept[NSL_STAMP_NY], rate[NSL_STAMP_NY], variance[NSL_STAMP_NY], neighbours[NSL_STAMP_NY];
+} run;
+
+/* Pixels [a, b) of a run, whose four detector pixels are all inside the window; left and right point at those of pixel a. Weights
+ * on bad pixels are dropped and the rest scaled up by 1 / kept: the flux stays unbiased; the variance is divided by kept twice,
+ * since the pixels that stand in for others enter the sum with more than their share. */
+__attribute__((target_clones("avx2", "default"))) static void rectify_run(const float *left, const float *right, size_t height,
+                                                                          int a, int b, const rectifier *r, run *out)
 {
-  double fx = floor(c->x), fy = floor(c->y);
-  if (!(fx >= -1 && fx < r->view->w && fabs(fy) < 1e6)) { return; }
-  int ix = (int)fx, iy = (int)fy;
-  float u = (float)(c->x - fx), v = (float)(c->y - fy);
-  const float wx[2] = {1 - u, u}, wy[2] = {1 - v, v};
-  float seconds = (float)r->view->exptime_s, ratio = (float)c->ratio, per_second = ratio / seconds;
-  /* sum of w^2: what one pixel scatters by */
-  to->scatter[x] = ratio * (wx[0] * wx[0] + wx[1] * wx[1]) * (wy[0] * wy[0] + wy[1] * wy[1]);
-  for (int y = 0; y < NSL_STAMP_NY; y++) {
-    float total;
-    int saturated;
-    nsl_pixel sum = interpolate(r, ix, iy + c->direction * y, wx, wy, &total, &saturated);
-    if (in_band && y >= NSL_STAMP_BOX_FIRST && y <= NSL_STAMP_BOX_LAST && total >= KEPT_WEIGHT_MIN) {
-      to->samples++;
-      to->masked += sum[GOOD] < KEPT_WEIGHT_MIN;
-      to->saturated += saturated;
-    }
-    if (sum[GOOD] < KEPT_WEIGHT_MIN) { continue; }
-    size_t out = (size_t)y * NSL_STAMP_NX + (size_t)x;
-    to->rate[out] = per_second * (sum[FLUX] / sum[GOOD] - r->sky);
-    to->variance[out] = per_second / seconds * sum[VARIANCE] / (sum[GOOD] * sum[GOOD]);
-    to->neighbours[out] = per_second * sum[NEIGHBOURS] / total;
+  const float *fl = left, *vl = left + NSL_COLUMN_VARIANCE * height, *nl = left + NSL_COLUMN_NEIGHBOURS * height,
+              *gl = left + NSL_COLUMN_GOOD * height;
+  const float *fr = right, *vr = right + NSL_COLUMN_VARIANCE * height, *nr = right + NSL_COLUMN_NEIGHBOURS * height,
+              *gr = right + NSL_COLUMN_GOOD * height;
+  float w0 = r->w[0], w1 = r->w[1], w2 = r->w[2], w3 = r->w[3], sky = r->sky;
+  float gain = r->gain, gain_variance = r->gain_variance;
+  float *restrict kepts = out->kept + a, *restrict rate = out->rate + a, *restrict variance = out->variance + a,
+                  *restrict neighbours = out->neighbours + a;
+  for (int k = 0; k < b - a; k++) {
+    float kept = w0 * gl[k] + w1 * gr[k] + w2 * gl[k + 1] + w3 * gr[k + 1];
+    /* flux and variance of bad pixels are 0 */
+    float f = w0 * fl[k] + w1 * fr[k] + w2 * fl[k + 1] + w3 * fr[k + 1];
+    float v = w0 * vl[k] + w1 * vr[k] + w2 * vl[k + 1] + w3 * vr[k + 1];
+    float light = w0 * nl[k] + w1 * nr[k] + w2 * nl[k + 1] + w3 * nr[k + 1];
+    int ok = kept >= KEPT_WEIGHT_MIN;
+    float scale = 1 / (ok ? kept : 1.0f);
+    kepts[k] = kept;
+    rate[k] = ok ? (f * scale - sky) * gain : 0.0f;
+    variance[k] = ok ? v * (scale * scale) * gain_variance : 0.0f;
+    neighbours[k] = ok ? light * gain : 0.0f;
   }
+}
+
+/* One pixel at the window's edge, where some of the four are missing; *total: the weight that is inside. */
+static void rectify_edge(const rectifier *r, int iy, int k, float *total, run *out)
+{
+  float kept = 0, f = 0, v = 0, light = 0;
+  size_t height = (size_t)r->columns->height;
+  *total = 0;
+  for (int t = 0; t < 4; t++) {
+    int x = r->ix + (t & 1), y = iy + (t >> 1);
+    if (x < 0 || x >= r->view->w || y < 0 || y >= r->view->h) { continue; }
+    const float *at = nsl_column(r->columns, x) + y;
+    kept += r->w[t] * at[NSL_COLUMN_GOOD * height];
+    f += r->w[t] * at[NSL_COLUMN_FLUX * height];
+    v += r->w[t] * at[NSL_COLUMN_VARIANCE * height];
+    light += r->w[t] * at[NSL_COLUMN_NEIGHBOURS * height];
+    *total += r->w[t];
+  }
+  int ok = kept >= KEPT_WEIGHT_MIN;
+  out->kept[k] = kept;
+  out->rate[k] = ok ? (f / kept - r->sky) * r->gain : 0.0f;
+  out->variance[k] = ok ? v / (kept * kept) * r->gain_variance : 0.0f;
+  out->neighbours[k] = ok ? light / *total * r->gain : 0.0f;
+}
+
+/* Whether a quarter or more of a pixel lies on a saturated detector pixel. */
+static int is_saturated(const rectifier *r, int iy)
+{
+  for (int t = 0; t < 4; t++) {
+    int x = r->ix + (t & 1), y = iy + (t >> 1);
+    if (x < 0 || x >= r->view->w || y < 0 || y >= r->view->h || r->w[t] < 0.25f) { continue; }
+    if ((unsigned)r->view->dq[(size_t)y * (size_t)r->view->w + (size_t)x] & r->saturated_bit) { return 1; }
+  }
+  return 0;
+}
+
+/* Which pixels [*a, *b) of a run whose first pixel is at window row `first` are wholly inside the window. */
+static void find_inside(const rectifier *r, int first, int *a, int *b)
+{
+  *a = first < 0 ? -first : 0;
+  *b = r->view->h - 1 - first < NSL_STAMP_NY ? r->view->h - 1 - first : NSL_STAMP_NY;
+  if (r->ix < 0 || r->ix + 1 >= r->view->w || *b < *a) { *a = *b = 0; }
+}
+
+static void rectify_column(const rectifier *r, int column, nsl_rectified *to)
+{
+  run out;
+  float total[NSL_STAMP_NY];
+  int forward = r->c.direction > 0, first = forward ? r->iy : r->iy - (NSL_STAMP_NY - 1), a, b;
+  find_inside(r, first, &a, &b);
+  for (int k = 0; k < NSL_STAMP_NY; k++) {
+    total[k] = 1;
+    if (k < a || k >= b) { rectify_edge(r, first + k, k, &total[k], &out); }
+  }
+  if (b > a) {
+    const float *left = nsl_column(r->columns, r->ix) + first + a, *right = nsl_column(r->columns, r->ix + 1) + first + a;
+    rectify_run(left, right, (size_t)r->columns->height, a, b, r, &out);
+  }
+  size_t at = (size_t)column * NSL_STAMP_NY;
+  for (int y = 0; y < NSL_STAMP_NY; y++) {
+    int k = forward ? y : NSL_STAMP_NY - 1 - y;
+    to->rate[at + (size_t)y] = out.rate[k];
+    to->variance[at + (size_t)y] = out.variance[k];
+    to->neighbours[at + (size_t)y] = out.neighbours[k];
+  }
+  if (!r->in_box) { return; }
+  for (int y = NSL_STAMP_BOX_FIRST; y <= NSL_STAMP_BOX_LAST; y++) {
+    int k = forward ? y : NSL_STAMP_NY - 1 - y;
+    int on_frame = total[k] >= KEPT_WEIGHT_MIN;
+    to->samples += on_frame;
+    to->masked += on_frame && out.kept[k] < KEPT_WEIGHT_MIN;
+    to->saturated += on_frame && r->columns->any_saturated && is_saturated(r, first + k);
+  }
+}
+
+/* sum w^2 of the bilinear weights, for a column whose rows all have the same fraction. */
+static float scatter_of(const rectifier *r)
+{
+  const float *w = r->w;
+  return (float)r->c.ratio * (w[0] * w[0] + w[1] * w[1] + w[2] * w[2] + w[3] * w[3]);
 }
 
 nsl_status nsl_view_rectify(const nsl_view *view, const nsl_band *band, const nsl_dq_bits *dq_bits,
@@ -262,25 +231,28 @@ nsl_status nsl_view_rectify(const nsl_view *view, const nsl_band *band, const ns
   if (view->w < 1 || view->h < 1 || !(view->exptime_s > 0)) {
     return nsl_fail(err, NSL_E_BUG, "a view of %d x %d pixels and %g s", view->w, view->h, view->exptime_s);
   }
-  size_t n = (size_t)view->w * (size_t)view->h;
-  nsl_status st = reserve_window(room, n, err);
+  nsl_columns columns = {.height = nsl_columns_height(view->h)};
+  nsl_status st = reserve_window(room, (size_t)view->w * (size_t)columns.height, err);
   if (st != NSL_OK) { return st; }
+  columns.data = room->window;
+  nsl_columns_make(view, dq_bits, &columns);
   nsl_rectified *to = &room->views[slot];
-  memset(to->rate, 0, NSL_STAMP_PLANE * sizeof(float));
-  memset(to->variance, 0, NSL_STAMP_PLANE * sizeof(float));
-  memset(to->neighbours, 0, NSL_STAMP_PLANE * sizeof(float));
-  memset(to->scatter, 0, sizeof to->scatter);
   to->samples = to->masked = to->saturated = 0;
   to->exptime_s = view->exptime_s;
-  clean_window(view, dq_bits, room->window, n);
-  double variance, sky = find_sky(view, settings, room->window, room->sky, &variance);
+  double variance, sky = nsl_view_sky(view, settings, &columns, room->sky, &variance);
   to->background_variance = variance / (view->exptime_s * view->exptime_s);
-  rectifier r = {.view = view, .window = room->window, .sky = (float)sky, .saturated_bit = dq_bits->saturated};
+  rectifier r = {.view = view, .columns = &columns, .sky = (float)sky, .saturated_bit = dq_bits->saturated};
   int x0, x1;
   nsl_band_columns(band, NSL_STAMP_NX, &x0, &x1);
+  memset(to->rate, 0, 3 * NSL_STAMP_PLANE * sizeof(float)); /* the three planes lie together */
   for (int x = 0; x < NSL_STAMP_NX; x++) {
-    column_source c = locate_column(view, band, x);
-    if (c.direction != 0) { rectify_column(&r, &c, x, x >= x0 && x < x1, to); }
+    r.c = locate_column(view, band, x);
+    to->scatter[x] = 0;
+    if (r.c.direction == 0) { continue; }
+    place_column(&r);
+    to->scatter[x] = scatter_of(&r);
+    r.in_box = x >= x0 && x < x1;
+    rectify_column(&r, x, to);
   }
   return NSL_OK;
 }

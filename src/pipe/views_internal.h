@@ -1,12 +1,27 @@
-/* Between the two halves of nsl_views_combine, so that the stamper can time them and keep their memory. */
+/* Between the two halves of nsl_views_combine, so that the stamper and the mock can keep their memory. Planes are turned: columns
+ * are contiguous, since the pixels of a stamp's column share their place on the trace. */
 #ifndef PIPE_VIEWS_INTERNAL_H
 #define PIPE_VIEWS_INTERNAL_H
 
 #include "noslit/pipe/stamper.h"
 
+/* A cut-out by columns: column x is NSL_COLUMN_PLANES runs of `height` values; rows beyond the window are zero. */
+enum { NSL_COLUMN_FLUX, NSL_COLUMN_VARIANCE, NSL_COLUMN_NEIGHBOURS, NSL_COLUMN_GOOD, NSL_COLUMN_PLANES };
+
+typedef struct {
+  float *data; /* not owned */
+  int height;
+  int any_saturated;
+} nsl_columns;
+
+static inline const float *nsl_column(const nsl_columns *c, int x)
+{
+  return c->data + (size_t)x * NSL_COLUMN_PLANES * (size_t)c->height;
+}
+
 /* One view on the canonical grid, sky subtracted: rates (e-/s) and their variance; variance 0 where there is no data. */
 typedef struct {
-  float *rate, *variance, *neighbours; /* [40][480] */
+  float *rate, *variance, *neighbours; /* [480][40] */
   float scatter[NSL_STAMP_NX];         /* what a single pixel scatters by, over its variance (made for sums) */
   double exptime_s;
   double background_variance; /* of the rate in a pixel without a source */
@@ -14,19 +29,19 @@ typedef struct {
   int saturated;              /* of these on saturated pixels */
 } nsl_rectified;
 
-typedef float nsl_pixel __attribute__((vector_size(16))); /* view_rectify.c says what the four are */
-
 /* Room for n rectified views and for a window; grows, is kept between calls. */
 typedef struct {
   int capacity;
   nsl_rectified *views;
   float *planes;
   size_t window_pixels;
-  nsl_pixel *window;
-  float *sky;              /* sample of the sky */
-  float *combine;          /* 3 planes [40][480] */
-  unsigned char *rejected; /* [n][40][480], then the number of views with data */
+  float *window;  /* of nsl_columns */
+  float *sky;     /* sample of the sky */
+  float *combine; /* NSL_COMBINE_PLANES planes [480][40] */
+  unsigned char *rejected;
 } nsl_view_room;
+
+#define NSL_COMBINE_PLANES 4
 
 void nsl_view_room_free(nsl_view_room *room);
 nsl_status nsl_view_room_reserve(nsl_view_room *room, int n_views, nsl_error *err);
@@ -37,5 +52,18 @@ nsl_status nsl_view_rectify(const nsl_view *view, const nsl_band *band, const ns
 /* room->views[0..n) -> a stamp's planes. */
 void nsl_rectified_combine(nsl_view_room *room, int n, const nsl_band *band, const nsl_view_settings *settings, float *flux,
                            float *variance, float *contamination, nsl_stamp_band_info *info, uint32_t *flags);
+
+/* --- view_columns.c --- */
+int nsl_columns_height(int h); /* that a window of h rows needs */
+/* Fills out->data [w][NSL_COLUMN_PLANES][height] (height set by the caller): good is 1 or 0; flux and variance are 0 where it is 0.
+ */
+void nsl_columns_make(const nsl_view *view, const nsl_dq_bits *bits, nsl_columns *out);
+
+/* --- view_sky.c --- */
+/* The level of the sky and the variance of a pixel of it. With settings->sky_rows = 0 the level is 0. sample: scratch for all
+ * pixels and NSL_SKY_SPARE more. */
+#define NSL_SKY_SPARE 8
+double nsl_view_sky(const nsl_view *view, const nsl_view_settings *settings, const nsl_columns *columns, float *sample,
+                    double *variance);
 
 #endif

@@ -1,0 +1,155 @@
+/* The local sky of a view: a clipped mean of the rows beside the stamp. */
+#include <math.h>
+#include <string.h>
+
+#include "views_internal.h"
+
+/* Sky pixels needed for a local sky; below it the sample is widened. */
+enum { SKY_PIXELS_MIN = 200 };
+#define SKY_CLIP_SIGMA 3.0
+#define CLIP_PASSES 4
+/* So many pixels, evenly picked, say where clipping starts. */
+enum { START_PIXELS = 1024 };
+
+enum { LANES = 8 };
+typedef float vec __attribute__((vector_size(LANES * sizeof(float)), aligned(4)));
+typedef int32_t mask __attribute__((vector_size(LANES * sizeof(int32_t)), aligned(4)));
+
+/* Rows [a, b) of a column into the sample where they are good and the neighbours' light is below limit2 variances. */
+static size_t sample_rows(const float *column, int height, int a, int b, float limit2, float *sample, float *variance_sum)
+{
+  const float *flux = column, *variance = column + NSL_COLUMN_VARIANCE * height,
+              *neighbours = column + NSL_COLUMN_NEIGHBOURS * height, *good = column + NSL_COLUMN_GOOD * height;
+  size_t n = 0;
+  float sum = 0;
+  for (int y = a; y < b; y++) {
+    int take = (good[y] > 0) & (neighbours[y] * neighbours[y] <= limit2 * variance[y]);
+    sample[n] = flux[y] - neighbours[y];
+    n += (size_t)take;
+    sum += take ? variance[y] : 0.0f;
+  }
+  *variance_sum += sum;
+  return n;
+}
+
+static int row_within(double y, int h) { return !(y > 0) ? 0 : y > h ? h : (int)y; }
+
+/* Collects flux - neighbours of good pixels farther than `from` and not farther than `to` rows from the trace, where the
+ * neighbours' light is below `limit` sigma; *variance is their mean variance. */
+static size_t sample_sky(const nsl_view *view, const nsl_columns *columns, double from, double to, float limit, float *sample,
+                         double *variance)
+{
+  size_t n = 0;
+  double sum = 0;
+  float limit2 = fminf(limit * limit, 1e30f);
+  for (int x = 0; x < view->w; x++) {
+    double centre = view->trace.y0 + nsl_trace_dy(&view->trace, view->x0 + x - view->trace.x0) - view->y0;
+    int below0 = row_within(ceil(centre - to), view->h), above1 = row_within(floor(centre + to) + 1, view->h);
+    int below1 = from < 0 ? above1 : row_within(ceil(centre - from), view->h);
+    int above0 = from < 0 ? above1 : row_within(floor(centre + from) + 1, view->h);
+    const float *column = nsl_column(columns, x);
+    float of_column = 0;
+    n += sample_rows(column, columns->height, below0, below1, limit2, sample + n, &of_column);
+    n += sample_rows(column, columns->height, above0, above1, limit2, sample + n, &of_column);
+    sum += (double)of_column;
+  }
+  *variance = n ? sum / (double)n : 0;
+  return n;
+}
+
+/* k-th smallest by three-way partition; reorders. */
+static float select_kth(float *a, size_t n, size_t k)
+{
+  for (size_t lo = 0, hi = n; hi - lo > 1;) {
+    float pivot = a[lo + (hi - lo) / 2];
+    size_t below = lo, above = hi;
+    for (size_t i = lo; i < above;) {
+      float v = a[i];
+      if (v < pivot) {
+        a[i++] = a[below];
+        a[below++] = v;
+      } else if (v > pivot) {
+        a[i] = a[--above];
+        a[above] = v;
+      } else {
+        i++;
+      }
+    }
+    if (k < below) {
+      hi = below;
+    } else if (k >= above) {
+      lo = above;
+    } else {
+      return pivot;
+    }
+  }
+  return a[k];
+}
+
+/* Sum, sum of squares and number of a - centre that are within the limit; n is a multiple of LANES. */
+__attribute__((target_clones("avx2", "default"))) static void sum_within(const float *a, size_t n, float centre, float limit,
+                                                                         double sums[2], size_t *kept)
+{
+  enum { BLOCK = 64 * LANES }; /* so few terms a lane that single precision does */
+  sums[0] = sums[1] = 0;
+  *kept = 0;
+  for (size_t i = 0; i < n; i += BLOCK) {
+    vec s = {0}, q = {0};
+    mask m = {0};
+    size_t end = i + BLOCK < n ? i + BLOCK : n;
+    for (size_t k = i; k < end; k += LANES) {
+      vec d = *(const vec *)(a + k) - centre;
+      mask in = (d <= limit) & (d >= -limit);
+      d = (vec)((mask)d & in);
+      s += d;
+      q += d * d;
+      m -= in;
+    }
+    for (int k = 0; k < LANES; k++) {
+      sums[0] += (double)s[k];
+      sums[1] += (double)q[k];
+      *kept += (size_t)m[k];
+    }
+  }
+}
+
+/* Mean after clipping about the median: first by the spread of the inner half, then by the standard deviation. a has room for
+ * LANES more. */
+static double clipped_mean(float *a, size_t n)
+{
+  float start[START_PIXELS];
+  size_t step = (n + START_PIXELS - 1) / START_PIXELS, m = 0;
+  for (size_t i = 0; i < n; i += step) { start[m++] = a[i]; }
+  double centre = select_kth(start, m, m / 2);
+  double spread = (select_kth(start, m, m / 2 + m / 4) - select_kth(start, m, m / 4)) / 1.349; /* of a Gaussian: its sigma */
+  size_t padded = (n + LANES - 1) / LANES * LANES;
+  for (size_t i = n; i < padded; i++) { a[i] = INFINITY; }
+  for (int pass = 0; pass < CLIP_PASSES; pass++) {
+    double sums[2];
+    size_t kept;
+    sum_within(a, padded, (float)centre, (float)(SKY_CLIP_SIGMA * spread), sums, &kept);
+    if (kept == 0) { break; }
+    double mean = sums[0] / (double)kept;
+    centre = (double)(float)centre + mean;
+    spread = sqrt(fmax(sums[1] / (double)kept - mean * mean, 0));
+  }
+  return centre;
+}
+
+double nsl_view_sky(const nsl_view *view, const nsl_view_settings *settings, const nsl_columns *columns, float *sample,
+                    double *variance)
+{
+  const double half = 0.5 * NSL_STAMP_NY, all = INFINITY;
+  /* rows beside the stamp free of known light; with known light; the stamp's own outer rows; whatever there is */
+  const struct {
+    double from, to;
+    float limit;
+  } tries[] = {
+      {half, half + settings->sky_rows, 1}, {half, half + settings->sky_rows, INFINITY}, {0.7 * half, all, 1}, {-1, all, INFINITY}};
+  size_t n = 0, n_tries = sizeof tries / sizeof *tries;
+  for (size_t t = 0; t < n_tries; t++) {
+    n = sample_sky(view, columns, tries[t].from, tries[t].to, tries[t].limit, sample, variance);
+    if (n >= SKY_PIXELS_MIN) { break; }
+  }
+  return n > 0 && settings->sky_rows > 0 ? clipped_mean(sample, n) : 0;
+}
