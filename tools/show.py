@@ -13,8 +13,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 # Vacuum wavelengths in Angstrom (NIST): emission above, absorption below the stamp.
-EMISSION = (("[OII]", 3728.6), ("Hγ", 4341.7), ("Hβ", 4862.7), ("[OIII]", 4960.3), ("[OIII]", 5008.2), ("Hα", 6564.6), ("[SII]", 6718.3),
-            ("[SII]", 6732.7), ("[SIII]", 9071.1), ("[SIII]", 9533.2))
+EMISSION = (("[OII]", 3728.6), ("Hγ", 4341.7), ("Hβ", 4862.7), ("", 4960.3), ("[OIII]", 5008.2), ("Hα", 6564.6), ("[SII]", 6718.3),
+            ("", 6732.7), ("[SIII]", 9071.1), ("[SIII]", 9533.2))
 ABSORPTION = (("K", 3934.8), ("H", 3969.6), ("G", 4305.6), ("Mg", 5176.6), ("Na", 5895.6))
 MAIN, TRUTH = "#d95f02", "#1f5fa8"
 plt.rcParams.update({"font.size": 9, "figure.constrained_layout.use": True})
@@ -27,7 +27,7 @@ def draw_lines(ax, z, lo, hi, label):
             wave = rest * (1 + z)
             if lo < wave < hi:
                 ax.axvline(wave, color=colour, lw=0.6, ls=":", alpha=0.9)
-                if label and va == "bottom" and wave - last > 0.03 * (hi - lo):
+                if label and name and va == "bottom" and wave - last > 0.04 * (hi - lo):
                     ax.annotate(name, (wave, 1.0), xycoords=("data", "axes fraction"), ha="center", va=va, color=colour, fontsize=8)
                     last = wave
 
@@ -38,6 +38,10 @@ def limits(plane, seen):
         return 0, 1
     lo, hi = np.percentile(values, [3, 99.3])
     return lo, hi if hi > lo else lo + 1
+
+
+def word(attribute):
+    return attribute.decode() if isinstance(attribute, bytes) else attribute
 
 
 def draw_band(axes, f, band, z):
@@ -52,7 +56,7 @@ def draw_band(axes, f, band, z):
                   extent=(lo, hi, 0, plane.shape[0]))
         ax.set_facecolor("#f6e9d8")  # no data
         ax.set_yticks([])
-        ax.text(0.004, 0.93, f"{f.attrs['band_%d' % band].decode() if isinstance(f.attrs['band_%d' % band], bytes) else f.attrs['band_%d' % band]} {name}",
+        ax.text(0.004, 0.93, f"{word(f.attrs[f'band_{band}'])} {name}",
                 transform=ax.transAxes, va="top", fontsize=8, bbox={"fc": "w", "ec": "none", "alpha": 0.7, "pad": 1})
         if np.isfinite(z):
             draw_lines(ax, z, lo, hi, k == 0)
@@ -61,7 +65,7 @@ def draw_band(axes, f, band, z):
     axes[-1].set_xlabel("wavelength [Å, vacuum]")
 
 
-def draw_pdf(ax, f):
+def draw_pdf(ax, f, zoom):
     a, edge = f.attrs, f["edge_z"][()]
     ax.stairs(f["pdf"][()], edge, fill=True, color=MAIN, alpha=0.3)
     ax.stairs(f["pdf"][()], edge, color=MAIN, lw=1)
@@ -70,8 +74,13 @@ def draw_pdf(ax, f):
         ax.plot(a["z_mode"], 0, "^", color=MAIN, clip_on=False, ms=8, label=f"mode {a['z_mode']:.4f}")
     if np.isfinite(a["z_true"]):
         ax.axvline(a["z_true"], color=TRUTH, ls="--", lw=1.2, label=f"truth {a['z_true']:.4f}")
-    ax.set(xlim=(edge[0], edge[-1]), ylim=(0, None), xlabel="redshift", ylabel="p(z)")
-    ax.legend(loc="upper right", frameon=False)
+    if zoom:
+        half = max(5 * (a["z_hi68"] - a["z_lo68"]), 0.02)
+        ax.set(xlim=(a["z_mode"] - half, a["z_mode"] + half))
+    else:
+        ax.set(xlim=(edge[0], edge[-1]), ylabel="p(z)")
+        ax.legend(loc="upper right", frameon=False)
+    ax.set(ylim=(0, None), xlabel="redshift")
 
 
 def main():
@@ -86,7 +95,11 @@ def main():
         if has_stamp:
             for band in range(2):
                 draw_band([fig.add_subplot(grid[k, band]) for k in range(3)], f, band, a["z_mode"])
-        draw_pdf(fig.add_subplot(grid[-1, :]), f)
+        if np.isfinite(a["z_mode"]):
+            draw_pdf(fig.add_subplot(grid[-1, 0]), f, False)
+            draw_pdf(fig.add_subplot(grid[-1, 1]), f, True)
+        else:
+            fig.add_subplot(grid[-1, :], xticks=[], yticks=[]).text(0.5, 0.5, "no PDF", ha="center", va="center")
         fig.suptitle(f"{int(a['object_id'])}   RA {a['ra']:.5f}  Dec {a['dec']:+.5f}   mag {a['mag']:.2f}   SNR GV {a['snr_gv']:.1f}  GI {a['snr_gi']:.1f}   "
                      f"odds {a['odds']:.2f}   contamination {a['contamination']:.2f}", fontsize=10)
         fig.savefig(args.out, dpi=130, format="png")
