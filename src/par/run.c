@@ -236,7 +236,6 @@ nsl_status nsl_run_survey(const nsl_config *cfg, const nsl_select *select, const
     summary->workers_lost = lost;
     nsl_tile_runner_free(worker.runner);
   }
-  nsl_run_signals_release();
   /* The communicator stays until MPI_Finalize: freeing it is collective, and ranks may be gone. */
   return st;
 }

@@ -86,8 +86,7 @@ nsl_status nsl_run_report_write(const nsl_run_ledger *l, const nsl_farm_outcome 
                                 nsl_error *err);
 
 /* --- run_signals.c --- */
-void nsl_run_signals_catch(void); /* SIGTERM and SIGUSR1 are counted from now on */
-void nsl_run_signals_release(void);
+void nsl_run_signals_catch(void); /* SIGTERM and SIGUSR1 are counted from now on, to the end of the process */
 int nsl_run_signals_count(void);
 
 #endif

@@ -5,7 +5,6 @@
 #include "par/run_internal.h"
 
 static volatile sig_atomic_t count;
-static struct sigaction old_term, old_usr1;
 
 static void note(int sig)
 {
@@ -21,14 +20,8 @@ void nsl_run_signals_catch(void)
   a.sa_flags = SA_RESTART;
   sigemptyset(&a.sa_mask);
   count = 0;
-  sigaction(SIGTERM, &a, &old_term);
-  sigaction(SIGUSR1, &a, &old_usr1);
-}
-
-void nsl_run_signals_release(void)
-{
-  sigaction(SIGTERM, &old_term, NULL);
-  sigaction(SIGUSR1, &old_usr1, NULL);
+  sigaction(SIGTERM, &a, NULL);
+  sigaction(SIGUSR1, &a, NULL);
 }
 
 int nsl_run_signals_count(void) { return count; }

@@ -156,7 +156,7 @@ static nsl_status check_unique(nsl_spool *ids, const char *path, nsl_error *err)
     if (n) { qsort(rows, n, sizeof *rows, by_id); }
     for (size_t i = 1; i < n && st == NSL_OK; i++) {
       if (rows[i].id != rows[i - 1].id) { continue; }
-      st = nsl_fail(err, NSL_E_VALUE, "%s: ID %lld stands in rows %lld and %lld; identifiers must be unique", path,
+      st = nsl_fail(err, NSL_E_VALUE, "%s: duplicate ID %lld in rows %lld and %lld; identifiers must be unique", path,
                     (long long)rows[i].id, (long long)rows[i - 1].row, (long long)rows[i].row);
     }
     free(records);

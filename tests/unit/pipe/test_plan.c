@@ -386,7 +386,7 @@ static void bad_inputs_are_named(void **state)
   assert_non_null(strstr(test_err.text, "catalogue.csv"));
   write_text("catalogue.csv", "ID,RA,DEC,MAG\n1,10,20,21\n7,10,20.1,21\n2,10,21,21\n7,11,21,22\n");
   assert_int_equal(try_plan(""), NSL_E_VALUE);
-  assert_non_null(strstr(test_err.text, "ID 7 stands in rows 2 and 4"));
+  assert_non_null(strstr(test_err.text, "duplicate ID 7 in rows 2 and 4"));
   /* Sources without a usable position are listed, the rest goes on. */
   row rows[] = {{1, RA0, DEC0, 20}, {2, NAN, DEC0, 20}, {3, RA0, 91, 20}, {4, RA0, DEC0 + 0.01, 25.5}};
   write_catalogue(rows, 4);
