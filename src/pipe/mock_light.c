@@ -6,7 +6,7 @@
 
 #define SKY_TABLE_MAG 22.1
 #define BRIGHT_MAG 21.0  /* fainter sources are rendered by first and zeroth order alone: the others are below 0.01 e-/px */
-#define BOX_HALF_PX 13.0 /* the 2 arcsec extraction box: 27 rows, the outermost two counting half */
+#define BOX_HALF_PX 13.5 /* the 2 arcsec extraction box: 27 rows */
 
 /* Zodiacal light, 1e-18 erg/s/cm2/A/arcsec2 at V = 22.1 (facts A2). */
 static const double sky_lambda[] = {2500, 3000, 3500, 4000, 4500, 5000, 5500,  6000, 6500,
