@@ -16,6 +16,7 @@ static nsl_json *settings(const nsl_train_options *o)
   nsl_json_set_text(j, "architecture", o->architecture);
   nsl_json_set_text(j, "from", o->from);
   nsl_json_set_i64(j, "width", o->width);
+  nsl_json_set_i64(j, "bins", o->bins);
   nsl_json_set_i64(j, "epochs", o->epochs);
   nsl_json_set_i64(j, "batch", o->batch);
   nsl_json_set_i64(j, "group", o->group);

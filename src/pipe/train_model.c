@@ -30,6 +30,8 @@ nsl_status nsl_train_model_new(const nsl_train_options *o, const nsl_band band[2
   nsl_status st = NSL_OK;
   nsl_eq_options eq;
   nsl_eq_defaults(&eq);
+  eq.du *= (double)eq.n_bins / o->bins;
+  eq.n_bins = o->bins;
   nsl_model m = {.flux_scale = {1, 1},
                  .contamination_k = o->contamination_k,
                  .grid = {eq.n_bins, eq.u0, eq.du},

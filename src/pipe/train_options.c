@@ -49,6 +49,7 @@ nsl_status nsl_train_options_new(const nsl_config *cfg, nsl_train_options *out, 
   nsl_train_options o = {
       .seed = (uint64_t)nsl_config_int(cfg, "survey.seed"),
       .width = (int)nsl_config_int(cfg, "train.width"),
+      .bins = (int)nsl_config_int(cfg, "train.bins"),
       .epochs = (int)nsl_config_int(cfg, "train.epochs"),
       .batch = (int)nsl_config_int(cfg, "train.batch"),
       .group = (int)nsl_config_int(cfg, "train.group"),

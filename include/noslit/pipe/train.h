@@ -32,7 +32,7 @@ typedef struct {
   char **stamps, **validation, **calibration;
   size_t n_stamps, n_validation, n_calibration;
   char *output, *from, *checkpoint, *architecture;
-  int width, epochs, batch, group, validate_steps, shift_y, flip;
+  int width, bins, epochs, batch, group, validate_steps, shift_y, flip;
   double dropout, lr, lr_min, warm_up, weight_decay, clip, label_sigma, shift_x, contamination_k, checkpoint_s;
   uint64_t seed;
 } nsl_train_options;

@@ -1,0 +1,62 @@
+# Stamps, training and model file by the commands: h5py reads both files, a stopped training goes on to the same bits, and two ranks
+# give the bits of one.
+. "$(dirname "$0")/../e2e/_lib.sh"
+[ -n "$python" ] || skip "no python with h5py"
+dir=$build/tests/work/formats-model
+rm -rf "$dir"; mkdir -p "$dir"
+cat > "$dir/train.yaml" <<YAML
+survey: {name: tiny, workdir: ., seed: 5}
+instrument: {file: "$source_dir/configs/instruments/csst_mini.yaml"}
+simulate: {stamps_dir: stamps, stamps: 70, stamps_per_file: 40, exposures: 2}
+train:
+  stamps: ["stamps/train_*.h5"]
+  validation: ["stamps/validation_*.h5"]
+  epochs: 12
+  batch: 16
+  group: 8
+  bins: 320
+YAML
+cd "$dir"
+"$noslit" simulate train.yaml --stamps --quiet
+"$noslit" simulate train.yaml --stamps --quiet --set simulate.set=validation --set simulate.stamps=20
+"$noslit" train train.yaml --quiet --set train.output=whole.h5
+
+# Stopped as soon as it is training, then called again.
+"$noslit" train train.yaml --set train.output=resumed.h5 --log train.log > /dev/null 2>&1 &
+pid=$!
+for _ in $(seq 300); do grep -q "epoch 2.00" train.log 2> /dev/null && break; sleep 0.1; done
+kill -TERM $pid
+code=0; wait $pid || code=$?
+[ "$code" = 75 ] || fail "a training that was told to stop left with $code, not 75"
+[ -s resumed.h5.checkpoint ] || fail "no checkpoint was left"
+"$noslit" train train.yaml --set train.output=resumed.h5 --log train.log > /dev/null 2>&1
+grep -q "resuming at step" train.log || fail "the training did not go on from its checkpoint"
+[ ! -e resumed.h5.checkpoint ] || fail "the checkpoint outlived the training"
+mpi 2 "$noslit" train train.yaml --quiet --set train.output=two.h5
+
+hash_of() { "$noslit" model info "$1" | sed -n 's/^hash *//p'; }
+for other in resumed.h5 two.h5; do
+  [ "$(hash_of whole.h5)" = "$(hash_of $other)" ] || fail "$other is not the model of the training in one go"
+done
+"$noslit" model card whole.h5 > card.json
+expect 2 "$noslit" model inof whole.h5
+expect 1 "$noslit" model info stamps/train_00000.h5
+
+"$python" - <<'PY'
+import json, h5py, numpy as np
+with h5py.File("stamps/train_00000.h5") as f:
+    assert f.attrs["format"] in ("noslit-stamps", b"noslit-stamps") and f.attrs["version"] == 1
+    flux = f["flux"][0].astype(float) * f["scale/quantum"][0][:, None, None]
+    code = f["variance"][0].astype(float)
+    sigma = np.exp(0.5 * (f["scale/ln_var_min"][0] + f["scale/ln_var_step"][0] * (code.transpose(1, 2, 0) - 1))).transpose(2, 0, 1)
+    sky = np.abs(flux / sigma)[code > 0]
+    assert flux.shape == (2, 40, 480) and 0.3 < np.median(sky) < 3, np.median(sky)
+    assert len(f["label/z"]) == f.attrs["n_stamps"] == 40
+with h5py.File("whole.h5") as f:
+    card = json.loads(f["card"][:].tobytes())
+    assert card == json.load(open("card.json")) and card["history"][-1]["step"] == 48
+    graph = f["graph"][:].tobytes().decode().splitlines()
+    assert graph[0].startswith("input name=x") and f.attrs["pdf_n"] == 320
+    names = {line.split()[1].split("=")[1] for line in graph}
+    assert {w.rsplit(".", 1)[0] for w in f["weights"]} <= names
+PY
