@@ -28,7 +28,7 @@ say "merge"
 mpi 2 "$noslit" merge "$out/survey.yaml"
 
 say "validate"
-"$noslit" validate "$out/catalogue.hdf5" --truth "$out/truth.fits" --report "$out/report"
+"$noslit" validate "$out/catalogue.hdf5" --truth "$out/truth.fits" --report "$out/report" --config "$out/survey.yaml"
 
 say "done"
 echo "catalogue  $out/catalogue.hdf5   (qp.read opens it)"

@@ -34,7 +34,7 @@ figure{margin:0;border:1px solid var(--line);border-radius:8px;padding:.6rem;bre
 figure img{width:100%;height:auto;display:block}figcaption{color:var(--soft);font-size:.88rem;margin-top:.3rem}figcaption b{color:var(--ink)}
 .scroll{overflow-x:auto}table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums;white-space:nowrap}
 th,td{padding:.3rem .6rem;text-align:right;border-bottom:1px solid var(--line)}th:first-child,td:first-child{text-align:left;position:sticky;left:0;background:#fff}
-td small{color:var(--soft)}tr.few td{color:var(--soft)}td.paper{color:var(--paper)}
+td small{color:var(--soft);display:block}td:first-child small{display:inline}tr.few td{color:var(--soft)}td.paper{color:var(--paper)}
 dl{display:grid;grid-template-columns:minmax(9rem,max-content) 1fr;gap:.15rem .9rem;font-size:.9rem}dt{font-family:ui-monospace,monospace}dd{margin:0}
 @media(max-width:560px){body{padding:.7rem .6rem 2rem}dl{grid-template-columns:1fr}dd{margin-bottom:.4rem}h1{font-size:1.35rem}}
 @media print{body{max-width:none;font-size:10.5pt;padding:0}.grid{grid-template-columns:1fr 1fr}.scroll{overflow:visible}
@@ -86,7 +86,7 @@ def headline(metrics):
     m, cut = metrics["match"], metrics["snr_gi>=3"]
     pure = metrics["confidence"].get("purity_99", {})
     items = (
-        (number(cut["sigma_nmad"], 5), "σ<sub>NMAD</sub> at SNR<sub>GI</sub> ≥ 3 (paper 0.0047)"),
+        (number(cut["sigma_nmad"], 5), f"σ<sub>NMAD</sub> of {cut['n']} at SNR<sub>GI</sub> ≥ 3 (paper {metrics['meta']['paper']['snr_gi>=3']['sigma_nmad']})"),
         (number(cut["outlier_0.02"], 4), "outliers &gt; 0.02 at SNR<sub>GI</sub> ≥ 3"),
         (number(metrics["all"]["pit_ks"], 3), "PIT KS, all"),
         (number(metrics["all"]["coverage_68"], 3), "truths inside their 68 % interval"),
@@ -157,7 +157,7 @@ def redshift_sections(metrics, m, stacked, edge_z):
             ("size_arcsec", "half-light radius [arcsec]"), ("wave_error_px", "injected wavelength error [px]"))
     return (
         section("Redshifts", (
-            panel(fig.zz(m), "Redshift against truth", "Counts are logarithmic; lines mark the outlier limits."),
+            panel(fig.zz(m), "Redshift against truth", "Lines mark the outlier limits."),
             panel(fig.residual(m, "z_true", "true redshift", False), "Error against redshift", strips),
             panel(fig.residual(m, "snr_gi", "SNR_GI", True), "Error against signal to noise", strips)))
         + section("Are the PDFs right?", (

@@ -24,14 +24,17 @@ def num(x):
     return np.nan if x is None else x
 
 
-def density(ax, x, y, bins, **kw):
-    if len(x) == 0:
+def density(ax, x, y, bins):
+    """Counts as colours; single points where there are few. Returns the image, None for points."""
+    if len(x) < 3000:
+        ax.plot(x, y, "o", ms=3.2 if len(x) < 500 else 2, mew=0, color=MAIN, alpha=0.55, rasterized=True)
         return None
-    h = ax.hist2d(x, y, bins=bins, norm=LogNorm(vmin=1), cmap="viridis_r", rasterized=True, cmin=1, **kw)
-    return h[3]
+    return ax.hist2d(x, y, bins=bins, norm=LogNorm(vmin=1), cmap="viridis_r", rasterized=True, cmin=1)[3]
 
 
 def count_bar(fig, ax, image):
+    if image is None:
+        return
     bar = fig.colorbar(image, ax=ax, label="sources", pad=0.01)
     bar.ax.yaxis.set_major_formatter(lambda v, _: f"{v:g}")
     bar.ax.yaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
@@ -238,13 +241,11 @@ def purity(metrics):
     fig, ax = plt.subplots(figsize=SIZE)
     ax.plot(eff, pur, color=MAIN, lw=1.8, label="purity")
     ax.plot(eff, com, color=SECOND, lw=1.8, label="completeness")
-    for key, y, place in (("purity_95", 95, (0.05, 0.72)), ("purity_99", 99, (0.05, 0.84))):
+    for key, y, marker in (("purity_95", 95, "s"), ("purity_99", 99, "o")):
         if key in c:
-            ax.plot(c[key]["efficiency"], c[key]["purity"], "o", color=PAPER)
-            ax.annotate(f"{y} % pure: odds ≥ {c[key]['threshold']:.3f}", (c[key]["efficiency"], c[key]["purity"]), xytext=place,
-                        textcoords="data", fontsize=9.5, arrowprops={"arrowstyle": "-", "color": PAPER, "lw": 0.7})
+            ax.plot(c[key]["efficiency"], c[key]["purity"], marker, color=PAPER, label=f"{y} % pure: odds ≥ {c[key]['threshold']:.3f}")
     ax.set(xlim=(0, 1.01), ylim=(0, 1.02), xlabel="fraction of matched sources kept, most confident first", ylabel="fraction right to 0.02 (1+z)")
-    ax.legend(loc="center right")
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncol=2, columnspacing=1, handlelength=1.5)
     return fig
 
 
@@ -278,6 +279,7 @@ def sky(cat, matched):
         size = 10 if len(matched["ra"]) < 2000 else 4 if len(matched["ra"]) < 10000 else 1.5
         ax.scatter(shift(matched["ra"][k]), matched["dec"][k], s=size, lw=0, color=colour, rasterized=True, label=f"{name}: {sel.sum()}")
     ax.invert_xaxis()
+    ax.ticklabel_format(useOffset=False)
     ax.set_aspect(1 / max(np.cos(np.radians(np.median(dec))), 0.05), adjustable="datalim")
     ax.set(xlabel="right ascension [deg]", ylabel="declination [deg]")
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, 1.12), ncol=3, markerscale=2, handletextpad=0.1, columnspacing=0.9)
@@ -314,7 +316,8 @@ def card(row, pdf, edge_z, stamps):
             lo, hi = np.nanpercentile(stamps[k], [2, 99.5])
         axes[k].imshow(stamps[k], origin="lower", aspect="auto", cmap="gray_r", vmin=lo, vmax=hi, interpolation="nearest")
         axes[k].set_axis_off()
-        axes[k].text(0.005, 0.9, ("GV", "GI")[k], transform=axes[k].transAxes, va="top", color=MAIN, weight="bold")
+        axes[k].text(0.005, 0.9, ("GV", "GI")[k], transform=axes[k].transAxes, va="top", color=MAIN, weight="bold",
+                     bbox={"fc": "w", "ec": "none", "alpha": 0.8, "pad": 1})
     ax.stairs(pdf, edge_z, color=MAIN, fill=True, alpha=0.35)
     ax.stairs(pdf, edge_z, color=MAIN, lw=1)
     ax.axvline(row["z_true"], color="k", lw=1.2, ls="--", label=f"truth {row['z_true']:.4f}")

@@ -75,7 +75,7 @@ def draw_pdf(ax, f, zoom):
     if np.isfinite(a["z_true"]):
         ax.axvline(a["z_true"], color=TRUTH, ls="--", lw=1.2, label=f"truth {a['z_true']:.4f}")
     if zoom:
-        half = max(5 * (a["z_hi68"] - a["z_lo68"]), 0.02)
+        half = min(max(5 * (a["z_hi68"] - a["z_lo68"]), 0.02), 0.08)
         ax.set(xlim=(a["z_mode"] - half, a["z_mode"] + half))
     else:
         ax.set(xlim=(edge[0], edge[-1]), ylabel="p(z)")

@@ -94,3 +94,5 @@ for word in ("Reliability of odds", "Confident failures", "0.0104", "Definitions
 PY
 expect 0 "$noslit" show "$cat" --id "$id" --png "$dir/card.png" > /dev/null
 [ "$(head -c 4 "$dir/card.png" | tail -c 3)" = PNG ] || fail "show --png left no picture"
+"$python" "$source_dir/docs/nz.py" "$cat" "$dir/nz.png"
+[ -s "$dir/nz.png" ] || fail "docs/nz.py left no picture"
