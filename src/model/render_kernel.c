@@ -12,38 +12,61 @@
 
 #define CUT_LIGHT 1e-3 /* of the whole, per component and direction, may lie beyond its reach; it is put back inside */
 #define REACH_MAX_PX 80.0
-#define MARGIN 4 /* for the ringing of the prefilter */
+#define SIGMA_MIN_STEPS 1.5 /* narrower Gaussians are not sampled on a coarse grid: as the PSF on the finest */
+#define MARGIN 4            /* for the ringing of the prefilter */
 
 typedef struct {
   double flux, mx, mv, xx, xv, vv; /* in the sheared frame, pixel moments included */
   double rx, rv;                   /* reach */
 } sheared;
 
-static double reach_of(double variance, double flux)
+/* In grid steps. */
+static double reach_of(double variance, double flux, int step)
 {
   double share = flux / CUT_LIGHT;
   double sigmas = share > 1 ? sqrt(2 * log(share)) : 0;
   double r = (sigmas < 0.5 ? 0.5 : sigmas > 4.2 ? 4.2 : sigmas) * sqrt(variance);
-  return r < REACH_MAX_PX ? r : REACH_MAX_PX;
+  return r < REACH_MAX_PX / step ? r : REACH_MAX_PX / step;
 }
 
-static sheared shear(const nsl_mix *mix, int i, double s)
+/* Component i in the sheared frame, in grid steps. */
+static sheared shear(const nsl_mix *mix, int i, double s, int step)
 {
   double px = 1.0 / 12, xx = mix->g[i].xx + px, xy = mix->g[i].xy, yy = mix->g[i].yy + px;
   sheared c = {.flux = mix->g[i].flux, .mx = mix->g[i].dx, .mv = mix->g[i].dy - s * mix->g[i].dx};
   c.xx = xx;
   c.xv = xy - s * xx;
   c.vv = yy - 2 * s * xy + s * s * xx;
-  c.rx = reach_of(c.xx, c.flux);
-  c.rv = reach_of(c.vv, c.flux);
+  /* On a coarse grid the spline that the line was deposited with is not undone by the prefilter; its variance is 1/3 px^2. */
+  if (step > 1) { c.xx -= 1.0 / 3; }
+  c.mx /= step;
+  c.mv /= step;
+  c.xx /= step * step;
+  c.xv /= step * step;
+  c.vv /= step * step;
+  c.rx = reach_of(c.xx, c.flux, step);
+  c.rv = reach_of(c.vv, c.flux, step);
+  c.flux /= step * step; /* per px^2, not per step^2 */
   return c;
 }
 
-nsl_reach nsl_kernel_reach(const nsl_mix *mix, double slope)
+void nsl_mix_split(const nsl_mix *mix, double slope, nsl_mix parts[NSL_LEVELS])
+{
+  for (int l = 0; l < NSL_LEVELS; l++) { parts[l].n = 0; }
+  for (int i = 0; i < mix->n; i++) {
+    sheared c = shear(mix, i, slope, 1);
+    double det = c.xx * c.vv - c.xv * c.xv, narrowest = sqrt(det / fmax(c.xx, c.vv)); /* along rows or columns */
+    int l = 0;
+    while (l + 1 < NSL_LEVELS && narrowest >= SIGMA_MIN_STEPS * nsl_level_step(l + 1)) { l++; }
+    parts[l].g[parts[l].n++] = mix->g[i];
+  }
+}
+
+nsl_reach nsl_kernel_reach(const nsl_mix *mix, double slope, int step)
 {
   double t0 = 0, t1 = 0, m0 = 0, m1 = 0;
   for (int i = 0; i < mix->n; i++) {
-    sheared c = shear(mix, i, slope);
+    sheared c = shear(mix, i, slope, step);
     t0 = fmin(t0, c.mx - c.rx);
     t1 = fmax(t1, c.mx + c.rx);
     m0 = fmin(m0, c.mv - c.rv);
@@ -118,9 +141,9 @@ static int reserve(nsl_kernel *kn, size_t work, size_t out)
   return 1;
 }
 
-static nsl_status make(nsl_kernel *kn, const nsl_mix *mix, double slope, nsl_error *err)
+static nsl_status make(nsl_kernel *kn, const nsl_mix *mix, double slope, int step, nsl_error *err)
 {
-  nsl_reach reach = nsl_kernel_reach(mix, slope);
+  nsl_reach reach = nsl_kernel_reach(mix, slope, step);
   kn->t_min = reach.t_min;
   kn->t_max = reach.t_max;
   kn->m_min = reach.m_min;
@@ -134,7 +157,7 @@ static nsl_status make(nsl_kernel *kn, const nsl_mix *mix, double slope, nsl_err
   double *by_tap = kn->work, *by_row = by_tap + plane, *e = by_row + plane, *r = e + rows;
   memset(by_tap, 0, plane * sizeof *by_tap);
   for (int i = 0; i < mix->n; i++) {
-    sheared c = shear(mix, i, slope);
+    sheared c = shear(mix, i, slope, step);
     add_component(kn, by_tap, e, r, &c, rows);
   }
   prefilter(by_tap, taps, (size_t)rows, rows);
@@ -149,16 +172,16 @@ static nsl_status make(nsl_kernel *kn, const nsl_mix *mix, double slope, nsl_err
   return NSL_OK;
 }
 
-nsl_status nsl_kernel_get(nsl_kernel *cache, const nsl_mix *mix, double slope, const nsl_kernel **out, nsl_error *err)
+nsl_status nsl_kernel_get(nsl_kernel *cache, const nsl_mix *mix, double slope, int step, const nsl_kernel **out, nsl_error *err)
 {
-  double head[2] = {slope, (double)mix->n};
+  double head[3] = {slope, (double)mix->n, step};
   nsl_hash a = nsl_hash_bytes(head, sizeof head), b = nsl_hash_bytes(mix->g, (size_t)mix->n * sizeof *mix->g);
   nsl_hash key = {a.hi ^ b.hi, a.lo + b.lo};
   nsl_kernel *kn = &cache[key.lo % NSL_KERNELS];
   *out = kn;
   if (kn->k && nsl_hash_equal(kn->key, key)) { return NSL_OK; }
   kn->key = (nsl_hash){0, 0};
-  nsl_status st = make(kn, mix, slope, err);
+  nsl_status st = make(kn, mix, slope, step, err);
   if (st == NSL_OK) { kn->key = key; }
   return st;
 }

@@ -22,14 +22,14 @@ spoilt_exposure() { # case, what status --why must say; stdin: python that spoil
   in=$(inputs "$case-in")
   victim=$(ls "$in"/exposures/* | sed -n 2p)
   spoil "$victim"
-  if [ "$code" = truncate ]; then truncate -s 60% "$victim"; else edit "$victim" <<< "$code"; fi
+  if [ "$code" = truncate ]; then truncate -s $(($(stat -c %s "$victim") * 6 / 10)) "$victim"; else edit "$victim" <<< "$code"; fi
   input=$in
   dir=$(workdir "$case")
   unset input
   expect 0 mpi 2 "$noslit" run "$dir/survey.yaml"
   says "$(basename "$victim").*($want)" "$noslit" status "$dir/survey.yaml" --why
 }
-spoilt_exposure truncated "truncated|shorter|end of file|beyond|size|incomplete|cut" <<< truncate
+spoilt_exposure truncated "missing|truncated|shorter|end of file|beyond|size|incomplete|cut" <<< truncate
 spoilt_exposure missing_hdu "DQ" <<'PY'
 import sys
 from astropy.io import fits

@@ -1,0 +1,146 @@
+/* One level of the renderer: the components of a profile that are sampled on a grid of `step` px. With a step above 1 the columns
+ * are taken in `step` phases, each a coarse line of its own, and so are the rows: every pixel gets the value of the kernel's spline
+ * at its own place, as it does on the finest grid. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "render_internal.h"
+
+enum { STEP_MAX = 1 << (NSL_LEVELS - 1), PADDING = 2 * NSL_LANES };
+
+static int min_int(int a, int b) { return a < b ? a : b; }
+static int max_int(int a, int b) { return a > b ? a : b; }
+
+/* smooth[e] = the deposit of the line on a coarse column at e: a cubic B-spline of `step` px. line and smooth are 2 step - 1 zeros
+ * longer at both ends. */
+__attribute__((target_clones("avx2", "default"))) static void smooth_line(const float *restrict line, int n, int step,
+                                                                          float *restrict smooth)
+{
+  for (int e = 0; e < n; e++) { smooth[e] = 0; }
+  for (int o = 1 - 2 * step; o < 2 * step; o++) {
+    double u = (double)(o < 0 ? -o : o) / step;
+    float weight = (float)(u < 1 ? (4 - 6 * u * u + 3 * u * u * u) / 6 : (2 - u) * (2 - u) * (2 - u) / 6);
+    const float *restrict from = line + o;
+    for (int e = 0; e < n; e++) { smooth[e] += weight * from[e]; }
+  }
+}
+
+/* Columns r, r + step, .. of the footprint: the coarse line that they read. `smooth` starts `before` px left of column 0. */
+static void take_phase(const float *smooth, int n, int before, int r, int step, int t_max, float *phase, int n_phase)
+{
+  for (int k = 0; k < n_phase; k++) {
+    int e = before + r + step * (k - t_max);
+    phase[k] = e >= 0 && e < n ? smooth[e] : 0.0f;
+  }
+}
+
+/* Kernel rows m_min .. m_max convolved, for every column: r->all_rows. */
+static nsl_status convolve(nsl_renderer *r, const nsl_kernel *kn, int m_min, int m_max, int step, int n, int stride, nsl_error *err)
+{
+  int rows = m_max - m_min + 1, taps = kn->t_max - kn->t_min + 1;
+  if (step == 1) {
+    nsl_convolve_rows(kn, m_min, m_max, r->line + (r->line_before - kn->t_max), n, stride, r->all_rows);
+    return NSL_OK;
+  }
+  int n_coarse = (n + step - 1) / step, stride_coarse = (n_coarse + PADDING - 1) / PADDING * PADDING;
+  int n_phase = stride_coarse + taps + NSL_LANES, margin = 2 * STEP_MAX, n_smooth = r->line_n + 2 * margin;
+  if (!nsl_grow((void **)&r->smooth, &r->smooth_n, (size_t)(2 * n_smooth + 2 * margin), sizeof *r->smooth) ||
+      !nsl_grow((void **)&r->phase, &r->phase_n, (size_t)n_phase, sizeof *r->phase) ||
+      !nsl_grow((void **)&r->rows, &r->rows_n, (size_t)rows * (size_t)stride_coarse, sizeof *r->rows)) {
+    return nsl_fail(err, NSL_E_NOMEM, "renderer");
+  }
+  float *smooth = r->smooth, *padded = r->smooth + n_smooth; /* of n_smooth + 2 margin: the line between zeros */
+  memset(padded, 0, (size_t)(n_smooth + 2 * margin) * sizeof *padded);
+  memcpy(padded + 2 * margin, r->line, (size_t)r->line_n * sizeof *padded);
+  smooth_line(padded + margin, n_smooth, step, smooth);
+  for (int p = 0; p < step; p++) {
+    take_phase(smooth, n_smooth, r->line_before + margin, p, step, kn->t_max, r->phase, n_phase);
+    nsl_convolve_rows(kn, m_min, m_max, r->phase, n_coarse, stride_coarse, r->rows);
+    for (int m = 0; m < rows; m++) {
+      float *to = r->all_rows + (size_t)m * (size_t)stride;
+      const float *from = r->rows + (size_t)m * (size_t)stride_coarse;
+      for (int i = p, k = 0; i < n; i += step, k++) { to[i] = from[k]; }
+    }
+  }
+  return NSL_OK;
+}
+
+/* Rows q, q + step, .. of the window: coarse row and spline weights of the trace for each column. Coarse pixel row j gets w[0..3]
+ * of kernel rows j - row - 2 .. j - row + 1. */
+static void follow_trace(nsl_renderer *r, int n, int q, int step)
+{
+  for (int i = 0; i < n; i++) {
+    double y = (r->y[i] - q) / step, row = floor(y), u = y - row, v = 1 - u;
+    r->row_of[i] = (int)row;
+    r->weight[i] = (float)(u * u * u / 6);
+    r->weight[n + i] = (float)((4 - 6 * v * v + 3 * v * v * v) / 6);
+    r->weight[2 * n + i] = (float)((4 - 6 * u * u + 3 * u * u * u) / 6);
+    r->weight[3 * n + i] = (float)(v * v * v / 6);
+  }
+}
+
+/* to += the spline of four coefficient rows; the spline's ringing (1e-4 of the peak) is kept from going below zero. */
+__attribute__((target_clones("avx2", "default"))) static void add_run(float *restrict to, const float *const g[4], const float *w,
+                                                                      size_t w_stride, int n)
+{
+  const float *restrict g0 = g[0], *restrict g1 = g[1], *restrict g2 = g[2], *restrict g3 = g[3];
+  const float *restrict w0 = w, *restrict w1 = w + w_stride, *restrict w2 = w1 + w_stride, *restrict w3 = w2 + w_stride;
+  for (int i = 0; i < n; i++) {
+    float v = w0[i] * g0[i] + w1[i] * g1[i] + w2[i] * g2[i] + w3[i] * g3[i];
+    to[i] += v > 0 ? v : 0;
+  }
+}
+
+/* Adds the convolved rows to rows q, q + step, .. of the window, run by run of columns where the trace stays in one row. The row
+ * after the last of r->all_rows is zero: it stands for kernel rows that were not convolved. */
+static void place_rows(const nsl_renderer *r, int m_min, int m_max, int q, int step, const nsl_footprint *f, int stride,
+                       nsl_window *w)
+{
+  const float *zeros = r->all_rows + (size_t)(m_max - m_min + 1) * (size_t)stride;
+  int last = (w->h - 1 - q) / step;
+  for (int a = 0, b; a < f->n; a = b) {
+    int row = r->row_of[a];
+    for (b = a + 1; b < f->n && r->row_of[b] == row; b++) {}
+    for (int j = max_int(row + m_min - 1, 0); j <= min_int(row + m_max + 2, last); j++) {
+      const float *g[4];
+      for (int c = 0; c < 4; c++) {
+        int m = j - row - 2 + c;
+        g[c] = m < m_min || m > m_max ? zeros + a : r->all_rows + (size_t)(m - m_min) * (size_t)stride + a;
+      }
+      add_run(w->img + (size_t)(q + j * step) * (size_t)w->w + f->i0 + a, g, r->weight + a, (size_t)f->n, b - a);
+    }
+  }
+}
+
+nsl_status nsl_render_level(nsl_renderer *r, const nsl_mix *part, double slope, int step, const nsl_footprint *f, nsl_window *w,
+                            nsl_error *err)
+{
+  double y_min = INFINITY, y_max = -INFINITY;
+  for (int i = 0; i < f->n; i++) {
+    y_min = r->y[i] < y_min ? r->y[i] : y_min;
+    y_max = r->y[i] > y_max ? r->y[i] : y_max;
+  }
+  /* Only the kernel rows that reach the window. */
+  nsl_reach reach = nsl_kernel_reach(part, slope, step);
+  int m_min = max_int(-(int)floor(y_max / step) - 2, reach.m_min);
+  int m_max = min_int((w->h - 1) / step - (int)floor((y_min - step + 1) / step) + 1, reach.m_max);
+  if (m_min > m_max) { return NSL_OK; }
+  const nsl_kernel *kernel;
+  nsl_status st = nsl_kernel_get(r->kernels, part, slope, step, &kernel, err);
+  if (st != NSL_OK) { return st; }
+  int stride = (f->n + PADDING - 1) / PADDING * PADDING;
+  size_t n_rows = (size_t)(m_max - m_min + 2);
+  if (!nsl_grow((void **)&r->all_rows, &r->all_rows_n, n_rows * (size_t)stride, sizeof *r->all_rows) ||
+      !nsl_grow((void **)&r->weight, &r->weight_n, 4 * (size_t)f->n, sizeof *r->weight) ||
+      !nsl_grow((void **)&r->row_of, &r->row_of_n, (size_t)f->n, sizeof *r->row_of)) {
+    return nsl_fail(err, NSL_E_NOMEM, "renderer");
+  }
+  st = convolve(r, kernel, m_min, m_max, step, f->n, stride, err);
+  if (st != NSL_OK) { return st; }
+  memset(r->all_rows + (n_rows - 1) * (size_t)stride, 0, (size_t)stride * sizeof *r->all_rows);
+  for (int q = 0; q < step && q < w->h; q++) {
+    follow_trace(r, f->n, q, step);
+    place_rows(r, m_min, m_max, q, step, f, stride, w);
+  }
+  return NSL_OK;
+}
