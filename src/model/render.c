@@ -93,7 +93,7 @@ static nsl_status prepare(nsl_renderer *r, const nsl_trace *t, const nsl_sensiti
   memset(r->line + n, 0, NSL_LINE_SPARE * sizeof *r->line);
   for (int i = 0; i < f->n; i++) {
     double y = t->y0 + nsl_trace_dy(t, w->x0 + f->i0 + i - t->x0) - w->y0;
-    r->y[i] = y < -1e6 ? -1e6 : y > 1e6 ? 1e6 : y;
+    r->y[i] = y < -ROW_LIMIT ? -ROW_LIMIT : y > ROW_LIMIT ? ROW_LIMIT : y;
   }
   return NSL_OK;
 }

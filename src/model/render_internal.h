@@ -71,12 +71,14 @@ typedef struct {
   int i0, n;           /* window columns */
 } nsl_footprint;
 
+#define ROW_LIMIT 32768.0
+
 struct nsl_renderer {
   nsl_kernel kernels[NSL_KERNELS];
   double *deposit;
   float *line; /* electrons per column as spline deposits, from column i0 - line_before on */
   int line_n, line_before;
-  double *y;              /* row of the trace in the window, per column */
+  double *y;              /* row of the trace in the window, per column, within +-ROW_LIMIT */
   float *smooth, *phase;  /* render_level.c */
   float *rows, *all_rows; /* kernel rows convolved: of a phase; of all columns */
   float *weight;          /* [4][columns] */

@@ -28,10 +28,13 @@ __attribute__((target_clones("avx2", "default"))) static void smooth_line(const 
 /* Columns r, r + step, .. of the footprint: the coarse line that they read. `smooth` starts `before` px left of column 0. */
 static void take_phase(const float *smooth, int n, int before, int r, int step, int t_max, float *phase, int n_phase)
 {
-  for (int k = 0; k < n_phase; k++) {
-    int e = before + r + step * (k - t_max);
-    phase[k] = e >= 0 && e < n ? smooth[e] : 0.0f;
-  }
+  int first = before + r - step * t_max; /* element of `smooth` that phase[0] is */
+  int a = first < 0 ? (-first + step - 1) / step : 0, b = first < n ? (n - 1 - first) / step + 1 : 0;
+  a = min_int(a, n_phase);
+  b = max_int(min_int(b, n_phase), a);
+  memset(phase, 0, (size_t)a * sizeof *phase);
+  for (int k = a; k < b; k++) { phase[k] = smooth[first + k * step]; }
+  memset(phase + b, 0, (size_t)(n_phase - b) * sizeof *phase);
 }
 
 /* Kernel rows m_min .. m_max convolved, for every column: r->all_rows. */
@@ -67,15 +70,19 @@ static nsl_status convolve(nsl_renderer *r, const nsl_kernel *kn, int m_min, int
 
 /* Rows q, q + step, .. of the window: coarse row and spline weights of the trace for each column. Coarse pixel row j gets w[0..3]
  * of kernel rows j - row - 2 .. j - row + 1. */
-static void follow_trace(nsl_renderer *r, int n, int q, int step)
+__attribute__((target_clones("avx2", "default"))) static void follow_trace(const double *restrict y, int n, int q, double per_px,
+                                                                           int *restrict row_of, float *restrict weight)
 {
+  float *restrict w0 = weight, *restrict w1 = w0 + n, *restrict w2 = w1 + n, *restrict w3 = w2 + n;
   for (int i = 0; i < n; i++) {
-    double y = (r->y[i] - q) / step, row = floor(y), u = y - row, v = 1 - u;
-    r->row_of[i] = (int)row;
-    r->weight[i] = (float)(u * u * u / 6);
-    r->weight[n + i] = (float)((4 - 6 * v * v + 3 * v * v * v) / 6);
-    r->weight[2 * n + i] = (float)((4 - 6 * u * u + 3 * u * u * u) / 6);
-    r->weight[3 * n + i] = (float)(v * v * v / 6);
+    double at = (y[i] - q) * per_px;
+    int row = (int)(at + 2 * ROW_LIMIT) - (int)(2 * ROW_LIMIT); /* floor */
+    float u = (float)(at - row), v = 1 - u;
+    row_of[i] = row;
+    w0[i] = u * u * u * (1.0f / 6);
+    w1[i] = (4 - 6 * v * v + 3 * v * v * v) * (1.0f / 6);
+    w2[i] = (4 - 6 * u * u + 3 * u * u * u) * (1.0f / 6);
+    w3[i] = v * v * v * (1.0f / 6);
   }
 }
 
@@ -139,7 +146,7 @@ nsl_status nsl_render_level(nsl_renderer *r, const nsl_mix *part, double slope, 
   if (st != NSL_OK) { return st; }
   memset(r->all_rows + (n_rows - 1) * (size_t)stride, 0, (size_t)stride * sizeof *r->all_rows);
   for (int q = 0; q < step && q < w->h; q++) {
-    follow_trace(r, f->n, q, step);
+    follow_trace(r->y, f->n, q, 1.0 / step, r->row_of, r->weight);
     place_rows(r, m_min, m_max, q, step, f, stride, w);
   }
   return NSL_OK;

@@ -22,31 +22,45 @@ static size_t locate(const double *a, size_t n, double x)
   return lo;
 }
 
-/* A linear function walked upwards or downwards. */
-static double walk(const double *x, const double *y, size_t n, size_t *k, double at)
+/* A linear function walked upwards or downwards: the segment it is in, its slope. */
+typedef struct {
+  const double *x, *y;
+  size_t n, k;
+  double slope;
+} walker;
+
+static void stand_at(walker *w, size_t k)
 {
-  if (at < x[0] || at > x[n - 1]) { return 0; }
-  while (*k + 2 < n && at > x[*k + 1]) { ++*k; }
-  while (*k > 0 && at < x[*k]) { --*k; }
-  double t = (at - x[*k]) / (x[*k + 1] - x[*k]);
-  return y[*k] + t * (y[*k + 1] - y[*k]);
+  w->k = k;
+  w->slope = (w->y[k + 1] - w->y[k]) / (w->x[k + 1] - w->x[k]);
 }
 
-/* Integral of F over [a, b] and its first moment about a; k is a hint that moves along. */
-static double integrate(const nsl_sed *sed, size_t *k, double a, double b, double *moment)
+static double walk(walker *w, double at)
 {
-  const double *x = sed->lambda_a, *y = sed->flam;
-  double lo = a > x[0] ? a : x[0], hi = b < x[sed->n - 1] ? b : x[sed->n - 1], sum = 0, first = 0;
-  if (!(hi > lo)) { return *moment = 0; }
-  while (*k + 2 < sed->n && lo >= x[*k + 1]) { ++*k; }
-  while (*k > 0 && lo < x[*k]) { --*k; }
-  for (size_t i = *k; lo < hi; i++) {
-    double end = i + 2 < sed->n && x[i + 1] < hi ? x[i + 1] : hi;
-    double slope = (y[i + 1] - y[i]) / (x[i + 1] - x[i]);
-    double fa = y[i] + slope * (lo - x[i]), fb = y[i] + slope * (end - x[i]), w = end - lo;
-    sum += 0.5 * w * (fa + fb);
-    first += w * (0.5 * (lo - a) * (fa + fb) + w * (fa + 2 * fb) / 6);
-    lo = end;
+  if (at < w->x[0] || at > w->x[w->n - 1]) { return 0; }
+  size_t k = w->k;
+  while (k + 2 < w->n && at > w->x[k + 1]) { k++; }
+  while (k > 0 && at < w->x[k]) { k--; }
+  if (k != w->k) { stand_at(w, k); }
+  return w->y[k] + w->slope * (at - w->x[k]);
+}
+
+/* Integral of F over [a, b] and its first moment about a; f is where the last integral ended and moves along. */
+static double integrate(walker *f, double a, double b, double *moment)
+{
+  const double *x = f->x, *y = f->y;
+  double lo = a > x[0] ? a : x[0], hi = b < x[f->n - 1] ? b : x[f->n - 1], sum = 0, first = 0;
+  *moment = 0;
+  if (!(hi > lo)) { return 0; }
+  double at_lo = walk(f, lo), at_hi = walk(f, hi);
+  size_t end = f->k, i = end; /* hi is in segment `end` */
+  while (i > 0 && x[i] > lo) { i--; }
+  for (; lo < hi; i++) {
+    double to = i < end ? x[i + 1] : hi, at_to = i < end ? y[i + 1] : at_hi, w = to - lo;
+    sum += 0.5 * w * (at_lo + at_to);
+    first += w * (0.5 * (lo - a) * (at_lo + at_to) + w * (at_lo + 2 * at_to) * (1.0 / 6));
+    lo = to;
+    at_lo = at_to;
   }
   *moment = first;
   return sum;
@@ -63,7 +77,9 @@ void nsl_spectrum_deposit(const nsl_trace *trace, const nsl_sensitivity *sens, c
 {
   if (sed->n < 2 || sens->n < 2 || !(dx_hi > dx_lo)) { return; }
   double step = 1.0 / STEPS_PER_PX, shift = trace->x0 - x_first;
-  size_t ks = 0, kf = locate(sed->lambda_a, sed->n, nsl_trace_lambda(trace, dx_lo));
+  walker response = {sens->lambda_a, sens->value, sens->n, 0, 0}, flux = {sed->lambda_a, sed->flam, sed->n, 0, 0};
+  stand_at(&response, locate(sens->lambda_a, sens->n, nsl_trace_lambda(trace, dx_lo)));
+  stand_at(&flux, locate(sed->lambda_a, sed->n, nsl_trace_lambda(trace, dx_lo)));
   for (double k0 = dx_lo; k0 < dx_hi; k0 += KNOT_PX) {
     double l0 = nsl_trace_lambda(trace, k0), l1 = nsl_trace_lambda(trace, k0 + KNOT_PX);
     double d0 = nsl_trace_dlambda(trace, k0), d1 = nsl_trace_dlambda(trace, k0 + KNOT_PX), before = l0;
@@ -75,9 +91,9 @@ void nsl_spectrum_deposit(const nsl_trace *trace, const nsl_sensitivity *sens, c
       double lo = before < after ? before : after, hi = before < after ? after : before, moment;
       int backwards = after < before;
       before = after;
-      double s = walk(sens->lambda_a, sens->value, sens->n, &ks, 0.5 * (lo + hi));
+      double s = walk(&response, 0.5 * (lo + hi));
       if (!(s > 0)) { continue; }
-      double f = integrate(sed, &kf, lo, hi, &moment);
+      double f = integrate(&flux, lo, hi, &moment);
       if (f == 0) { continue; }
       double t = moment / (f * (hi - lo));
       t = t < 0 ? 0 : t > 1 ? 1 : t;
