@@ -49,10 +49,11 @@ static inline long nsl_spline_weights(double p, double w[4])
 {
   long i = (long)p - (p < (double)(long)p);
   double f = p - (double)i, g = 1 - f;
-  w[0] = g * g * g / 6;
-  w[1] = (4 - 6 * f * f + 3 * f * f * f) / 6;
-  w[2] = (4 - 6 * g * g + 3 * g * g * g) / 6;
-  w[3] = f * f * f / 6;
+  const double sixth = 1.0 / 6;
+  w[0] = g * g * g * sixth;
+  w[1] = (4 - 6 * f * f + 3 * f * f * f) * sixth;
+  w[2] = (4 - 6 * g * g + 3 * g * g * g) * sixth;
+  w[3] = f * f * f * sixth;
   return i - 1;
 }
 
