@@ -17,12 +17,12 @@ typedef struct {
 } job;
 
 typedef struct {
-  double since_s, limit_s, heard_s;
-  double deadline_s;    /* key in the heap of deadlines; heard_s + limit_s or an older value of it */
-  int32_t holds;        /* job or NOBODY */
-  int32_t older, newer; /* neighbours in the list of single leases, by age */
+  double limit_s, heard_s;
+  double patience_s; /* when its job may get a twin */
+  double deadline_s; /* key in the heap of deadlines; heard_s + limit_s or an older value of it */
+  int32_t holds;     /* job or NOBODY */
   uint32_t epoch;
-  int8_t lost, listed;
+  int8_t lost;
 } worker;
 
 struct nsl_sched {
@@ -33,7 +33,7 @@ struct nsl_sched {
   worker *workers;
   nsl_heap queue;     /* pending jobs */
   nsl_heap deadlines; /* workers that hold a lease */
-  int32_t oldest, newest;
+  nsl_heap singles;   /* workers that hold the only lease on a job that has not ended, by patience */
   uint32_t last_epoch;
   int drained, alone_running;
   nsl_sched_counts c;
@@ -56,16 +56,24 @@ static int deadline_before(const void *ctx, int32_t a, int32_t b)
   return x != y ? x < y : a < b;
 }
 
+static int patience_before(const void *ctx, int32_t a, int32_t b)
+{
+  const nsl_sched *s = ctx;
+  double x = s->workers[a].patience_s, y = s->workers[b].patience_s;
+  return x != y ? x < y : a < b;
+}
+
 nsl_status nsl_sched_new(int32_t n_jobs, const double *cost_s, int n_workers, const nsl_sched_options *options, nsl_sched **out,
                          nsl_error *err)
 {
   nsl_sched *s = calloc(1, sizeof *s);
   if (!s) { return nsl_fail(err, NSL_E_NOMEM, "no memory for the scheduler"); }
-  *s = (nsl_sched){.o = *options, .n_jobs = n_jobs, .n_workers = n_workers, .oldest = NOBODY, .newest = NOBODY};
+  *s = (nsl_sched){.o = *options, .n_jobs = n_jobs, .n_workers = n_workers};
   s->jobs = calloc((size_t)n_jobs + 1, sizeof *s->jobs);
   s->workers = calloc((size_t)n_workers + 1, sizeof *s->workers);
   int ok = nsl_heap_init(&s->queue, n_jobs, job_before, s);
   ok = nsl_heap_init(&s->deadlines, n_workers, deadline_before, s) && ok;
+  ok = nsl_heap_init(&s->singles, n_workers, patience_before, s) && ok;
   if (!ok || !s->jobs || !s->workers) {
     nsl_sched_free(s);
     return nsl_fail(err, NSL_E_NOMEM, "no memory to schedule %d tiles on %d workers", n_jobs, n_workers);
@@ -86,6 +94,7 @@ void nsl_sched_free(nsl_sched *s)
   if (!s) { return; }
   nsl_heap_free(&s->queue);
   nsl_heap_free(&s->deadlines);
+  nsl_heap_free(&s->singles);
   free(s->jobs);
   free(s->workers);
   free(s);
@@ -138,35 +147,9 @@ void nsl_sched_mark_failures(nsl_sched *s, int32_t j, int failures)
 
 /* --- leases --- */
 
-static void unlist(nsl_sched *s, int32_t w)
+static void leave_singles(nsl_sched *s, int32_t w)
 {
-  worker *k = &s->workers[w];
-  if (!k->listed) { return; }
-  if (k->older != NOBODY) {
-    s->workers[k->older].newer = k->newer;
-  } else {
-    s->oldest = k->newer;
-  }
-  if (k->newer != NOBODY) {
-    s->workers[k->newer].older = k->older;
-  } else {
-    s->newest = k->older;
-  }
-  k->listed = 0;
-}
-
-static void list_as_newest(nsl_sched *s, int32_t w)
-{
-  worker *k = &s->workers[w];
-  k->older = s->newest;
-  k->newer = NOBODY;
-  k->listed = 1;
-  if (s->newest != NOBODY) {
-    s->workers[s->newest].newer = w;
-  } else {
-    s->oldest = w;
-  }
-  s->newest = w;
+  if (nsl_heap_has(&s->singles, w)) { nsl_heap_remove(&s->singles, w); }
 }
 
 static nsl_sched_action lease(nsl_sched *s, int w, int32_t j, double now_s)
@@ -175,16 +158,17 @@ static nsl_sched_action lease(nsl_sched *s, int w, int32_t j, double now_s)
   worker *k = &s->workers[w];
   if (b->state == NSL_JOB_PENDING) { set_state(s, j, NSL_JOB_LEASED); }
   b->runner[b->leases] = w;
+  k->patience_s = now_s + fmax(s->o.speculate_min_s, s->o.speculate_factor * b->cost_s);
   if (b->leases++ == 0) {
-    list_as_newest(s, w);
+    nsl_heap_push(&s->singles, w);
   } else {
-    unlist(s, b->runner[0]); /* two leases are enough */
+    leave_singles(s, b->runner[0]); /* two leases are enough */
     s->c.speculated++;
   }
   s->alone_running |= b->alone;
   k->holds = j;
   k->epoch = ++s->last_epoch;
-  k->since_s = k->heard_s = now_s;
+  k->heard_s = now_s;
   k->limit_s = fmax(s->o.lease_min_s, s->o.lease_factor * b->cost_s);
   k->deadline_s = now_s + k->limit_s;
   nsl_heap_push(&s->deadlines, w);
@@ -197,18 +181,18 @@ static int end_lease(nsl_sched *s, int32_t w, nsl_sched_answer answer)
   worker *k = &s->workers[w];
   int32_t j = k->holds;
   job *b = &s->jobs[j];
-  unlist(s, w);
+  leave_singles(s, w);
   nsl_heap_remove(&s->deadlines, w);
   k->holds = NOBODY;
   b->leases--;
   if (b->leases == 1) { /* the twin goes on by itself and may get another */
     if (b->runner[0] == w) { b->runner[0] = b->runner[1]; }
-    if (!has_ended(b)) { list_as_newest(s, b->runner[0]); }
+    if (!has_ended(b)) { nsl_heap_push(&s->singles, b->runner[0]); }
   }
   if (b->alone && b->leases == 0) { s->alone_running = 0; }
   if (has_ended(b)) { return 0; }
   if (answer == NSL_ANSWER_DONE) {
-    if (b->leases) { unlist(s, b->runner[0]); }
+    if (b->leases) { leave_singles(s, b->runner[0]); }
     set_state(s, j, NSL_JOB_DONE);
     return 1;
   }
@@ -244,10 +228,9 @@ nsl_sched_action nsl_sched_request(nsl_sched *s, int w, double now_s)
     if (s->jobs[j].alone && s->c.leased) { return wait; }
     return lease(s, w, j, now_s);
   }
-  if (s->o.speculate_factor > 0 && s->oldest != NOBODY) {
-    const worker *slow = &s->workers[s->oldest];
-    double patience_s = fmax(s->o.speculate_min_s, s->o.speculate_factor * s->jobs[slow->holds].cost_s);
-    if (now_s - slow->since_s > patience_s) { return lease(s, w, slow->holds, now_s); }
+  if (s->o.speculate_factor > 0 && s->singles.n) {
+    const worker *slow = &s->workers[s->singles.items[0]];
+    if (now_s > slow->patience_s) { return lease(s, w, slow->holds, now_s); }
   }
   return wait;
 }

@@ -16,8 +16,8 @@ typedef struct {
   int max_attempts;   /* failures or lost workers before a job is quarantined */
   double lease_min_s; /* a worker silent for longer than max(this, lease_factor x predicted) is taken for lost */
   double lease_factor;
-  /* Stragglers: with an empty queue an idle worker gets a second lease on the oldest running job, once that has run for longer
-   * than max(speculate_min_s, speculate_factor x predicted). speculate_factor 0: never. */
+  /* Stragglers: with an empty queue an idle worker gets a second lease on a running job, once that has run for longer than
+   * max(speculate_min_s, speculate_factor x predicted); the most overdue first. speculate_factor 0: never. */
   double speculate_factor, speculate_min_s;
 } nsl_sched_options;
 
