@@ -21,9 +21,9 @@ typedef struct {
   nsl_plan plan;
   nsl_tile_expectation expects;
   nsl_quarantine quarantine;
-  unsigned char *chosen, *state; /* per planned tile */
-  char **why;                    /* per planned tile; NULL for done ones */
-  int64_t count[N_STATES], rows, orphans;
+  unsigned char *chosen, *state;                /* per planned tile */
+  char **why;                                   /* per planned tile; NULL where there is nothing to say */
+  int64_t count[N_STATES], rows, orphans, poor; /* poor: done, but an exposure could not be read */
   int why_wanted, full, json, plan_fresh, proof_valid;
   char plan_why[NSL_ERROR_TEXT_MAX], no_model[NSL_ERROR_TEXT_MAX];
   nsl_json *proof, *last_run;
@@ -44,7 +44,13 @@ static nsl_status look_at_tile(status *s, size_t i, nsl_error *err)
   if (q) { mine = QUARANTINED; }
   s->state[i] = (unsigned char)mine;
   s->count[mine]++;
-  if (mine == DONE) { s->rows += head.n_rows; }
+  if (mine == DONE) {
+    s->rows += head.n_rows;
+    s->poor += head.n_exposures_lost > 0;
+  }
+  if (mine == DONE && head.n_exposures_lost > 0 && s->why_wanted) {
+    s->why[i] = nsl_strf("%d of its exposures could not be read; its sources are flagged (exposure_lost)", head.n_exposures_lost);
+  }
   if (mine != DONE && s->why_wanted) {
     s->why[i] = q ? nsl_strf("%s (after %d attempts, %s)", q->reason, q->attempts, q->utc) : nsl_strdup(why);
   }
@@ -130,6 +136,11 @@ static void print_text(const status *s)
   if (s->no_model[0]) { printf("tiles are not compared with the model: %s\n", s->no_model); }
   for (int k = 0; k < N_STATES; k++) { printf("  %-12s %lld\n", state_names[k], (long long)s->count[k]); }
   printf("%lld rows done; %s looked at\n", (long long)s->rows, s->full ? "every byte" : "the head of every tile file");
+  if (s->poor) {
+    printf("%lld done tiles could not read all their exposures; make them anew with `run --tiles ... --force` when the files are "
+           "back\n",
+           (long long)s->poor);
+  }
   if (s->orphans) { printf("%lld tile files belong to no planned tile and are left out by merge\n", (long long)s->orphans); }
   if (s->plan.n_lost) { printf("%zu exposures are left out\n", s->plan.n_lost); }
   if (s->plan.n_rejected) { printf("%zu sources belong to no tile\n", s->plan.n_rejected); }
@@ -190,6 +201,7 @@ static nsl_status print_json(const status *s, nsl_error *err)
   nsl_json_set_i64(root, "tiles_total", (int64_t)s->plan.n_tiles);
   nsl_json_set(root, "tiles", tiles);
   nsl_json_set_i64(root, "rows", s->rows);
+  nsl_json_set_i64(root, "tiles_without_some_exposures", s->poor);
   nsl_json_set_i64(root, "orphans", s->orphans);
   nsl_json_set_i64(root, "exposures", (int64_t)s->plan.n_exposures);
   nsl_json_set_i64(root, "exposures_left_out", (int64_t)s->plan.n_lost);

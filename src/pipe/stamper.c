@@ -56,6 +56,7 @@ nsl_status nsl_stamper_new(const nsl_config *cfg, const nsl_instrument *inst, co
     nsl_stamper_free(s);
     return st;
   }
+  for (size_t f = 0; f < s->scene.n_fields; f++) { s->cost.exposures_lost += s->scene.fields[f].lost; }
   *out = s;
   return NSL_OK;
 }
@@ -163,6 +164,7 @@ static nsl_status read_windows(nsl_stamper *s, nsl_error *err)
     if (st != NSL_OK) {
       nsl_log_write(s->log, f->lost ? NSL_LOG_DEBUG : NSL_LOG_WARN, "cut-out left out (source %lld): %s",
                     (long long)s->scene.task->sources[w->source].id, why.text);
+      s->cost.exposures_lost += !f->lost;
       w->lost = f->lost = 1;
     }
   }

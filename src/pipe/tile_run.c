@@ -118,6 +118,7 @@ static nsl_status measure(nsl_tile_runner *r, const nsl_tile_task *task, nsl_bea
   const nsl_stamper_cost *cost = nsl_stamper_spent(stamper);
   head->io_s = cost->io_s;
   head->bytes_read = cost->bytes_read;
+  head->n_exposures_lost = cost->exposures_lost;
 cleanup:
   nsl_stamper_free(stamper);
   return st;

@@ -14,6 +14,7 @@ typedef struct nsl_stamper nsl_stamper;
 typedef struct {
   double io_s, resample_s, contamination_s, combine_s;
   int64_t bytes_read;
+  int exposures_lost; /* that could not be opened, or not be read somewhere */
 } nsl_stamper_cost;
 
 /* Opens the exposures of a task (each once). An exposure that cannot be read is logged, left out and flagged
