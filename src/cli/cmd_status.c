@@ -85,7 +85,6 @@ static int64_t count_orphans(const status *s)
 static nsl_status gather(status *s, nsl_error *err)
 {
   nsl_status st = NSL_OK;
-  char *report = NULL;
   NSL_TRY(nsl_plan_read(s->cfg, &s->plan, err));
   nsl_error why = NSL_ERROR_INIT;
   if (nsl_plan_is_fresh(s->cfg, s->inst, &s->plan, &s->plan_fresh, s->plan_why, sizeof s->plan_why, &why) != NSL_OK) {
@@ -97,8 +96,7 @@ static nsl_status gather(status *s, nsl_error *err)
   s->chosen = calloc(n, 1);
   s->state = calloc(n, 1);
   s->why = calloc(n, sizeof *s->why);
-  report = nsl_strf("%s/run/report.json", s->expects.workdir);
-  if (!s->chosen || !s->state || !s->why || !report) { NSL_THROW(err, NSL_E_NOMEM, "no memory"); }
+  if (!s->chosen || !s->state || !s->why) { NSL_THROW(err, NSL_E_NOMEM, "no memory"); }
   NSL_TRY(nsl_plan_choose(s->cfg, &s->plan, s->select, s->chosen, err));
   int every = nsl_select_is_all(s->select) || nsl_select_failed(s->select) || nsl_select_stale(s->select);
   for (size_t i = 0; i < s->plan.n_tiles; i++) {
@@ -108,9 +106,8 @@ static nsl_status gather(status *s, nsl_error *err)
   if (nsl_proof_read(&s->expects, &s->plan, &s->proof_valid, &s->proof, &why) != NSL_OK) { nsl_warn(&s->cli->log, "%s", why.text); }
   /* The proof speaks of the moment it was written; the files speak of now. */
   s->proof_valid = s->proof_valid && s->plan_fresh && !s->count[MISSING] && !s->count[CORRUPT] && !s->count[STALE];
-  if (nsl_file_exists(report) && nsl_json_read(report, &s->last_run, &why) != NSL_OK) { nsl_warn(&s->cli->log, "%s", why.text); }
+  s->last_run = nsl_ledger_last_report(s->expects.workdir);
 cleanup:
-  free(report);
   return st;
 }
 

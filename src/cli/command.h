@@ -45,7 +45,8 @@ extern const nsl_command nsl_cmd_simulate, nsl_cmd_train, nsl_cmd_plan, nsl_cmd_
  * nsl_mpi_agree: only rank 0 prints. */
 int nsl_cli_error(const nsl_cli *cli, const nsl_error *err);
 
-/* Options common to all commands are taken out before `run` sees them: --set key=value, --quiet, --verbose, --log FILE, --help. */
+/* Options common to all commands are taken out before `run` sees them: --set key=value, --quiet, --verbose, --log FILE,
+ * --exit-file FILE, --help. */
 typedef struct {
   const char *name;   /* "--truth" */
   const char **value; /* gets the argument that follows; NULL for a flag */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "command.h"
+#include "noslit/base/fsio.h"
 #include "noslit/base/str.h"
 #include "noslit_version.h"
 
@@ -15,8 +16,8 @@ static void print_usage(FILE *out)
     fprintf(out, "  %-9s %-28s %s\n", nsl_commands[i]->name, nsl_commands[i]->arguments, nsl_commands[i]->summary);
   }
   fprintf(out, "\nSELECT: --tiles 12,40-44  --cone RA,DEC,RADIUS  --box RA0,RA1,DEC0,DEC1  --polygon RA,DEC,...  --exposure OBSID\n"
-               "        --source ID  --failed  --stale  --force\n"
-               "All commands: --set key=value  --quiet  --verbose  --log FILE  --help\n"
+               "        --source ID  --failed  --stale  --force  --part I/N\n"
+               "All commands: --set key=value  --quiet  --verbose  --log FILE  --exit-file FILE  --help\n"
                "Exit codes: 0 done  1 internal or data error  2 usage or configuration  3 done with quarantined tiles  75 drained, "
                "call again\n");
 }
@@ -46,8 +47,13 @@ static void print_help(const nsl_command *c)
   if (c->help) { printf("\n%s", c->help); }
 }
 
-/* Takes the common options out of argv. *help: --help was given. */
-static nsl_status take_common_options(nsl_cli *cli, const char **log_path, int *help, nsl_error *err)
+/* Taken out of argv. */
+typedef struct {
+  const char *log_path, *exit_path;
+  int help;
+} common_options;
+
+static nsl_status take_common_options(nsl_cli *cli, common_options *common, nsl_error *err)
 {
   int kept = 0;
   for (int i = 0; i < cli->argc; i++) {
@@ -58,12 +64,14 @@ static nsl_status take_common_options(nsl_cli *cli, const char **log_path, int *
     } else if (!strcmp(word, "--verbose")) {
       cli->log.level = NSL_LOG_DEBUG;
     } else if (!strcmp(word, "--help")) {
-      *help = 1;
-    } else if (!strcmp(word, "--set") || !strcmp(word, "--log")) {
+      common->help = 1;
+    } else if (!strcmp(word, "--set") || !strcmp(word, "--log") || !strcmp(word, "--exit-file")) {
       if (!has_next) { return nsl_fail(err, NSL_E_USAGE, "%s wants a value", word); }
       const char *v = cli->argv[++i];
       if (!strcmp(word, "--log")) {
-        *log_path = v;
+        common->log_path = v;
+      } else if (!strcmp(word, "--exit-file")) {
+        common->exit_path = v;
       } else if (cli->n_overrides == NSL_CLI_OVERRIDES_MAX) {
         return nsl_fail(err, NSL_E_USAGE, "more than %d --set; put them into the configuration", NSL_CLI_OVERRIDES_MAX);
       } else {
@@ -95,6 +103,17 @@ static int run_command(nsl_cli *cli, const char *log_path, nsl_error *err)
   return code;
 }
 
+/* mpirun --enable-recovery returns 0 whatever the program did; a job script reads the exit code here. Without the file the program
+ * did not come to its end. */
+static int leave_exit_code(const nsl_cli *cli, const char *path, int code)
+{
+  char text[16];
+  nsl_error err = NSL_ERROR_INIT;
+  if (!path || cli->mpi.rank > 0) { return code; }
+  int n = snprintf(text, sizeof text, "%d\n", code);
+  return nsl_write_file(path, text, (size_t)n, &err) == NSL_OK ? code : nsl_cli_error(cli, &err);
+}
+
 int main(int argc, char **argv)
 {
   if (argc < 2 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "help")) {
@@ -111,15 +130,14 @@ int main(int argc, char **argv)
   nsl_error err = NSL_ERROR_INIT;
   nsl_cli cli = {.command = command, .mpi = {0, 1}, .argc = argc - 2, .argv = argv + 2};
   cli.log = (nsl_log){NSL_LOG_INFO, stderr, NULL, -1};
-  const char *log_path = NULL;
-  int help = 0;
-  if (take_common_options(&cli, &log_path, &help, &err) != NSL_OK) { return nsl_cli_error(&cli, &err); }
-  if (help) {
+  common_options common = {NULL, NULL, 0};
+  if (take_common_options(&cli, &common, &err) != NSL_OK) { return nsl_cli_error(&cli, &err); }
+  if (common.help) {
     print_help(command);
     return NSL_EXIT_OK;
   }
   if (command->uses_mpi) { cli.mpi = nsl_mpi_start(&argc, &argv); }
-  int code = run_command(&cli, log_path, &err);
+  int code = leave_exit_code(&cli, common.exit_path, run_command(&cli, common.log_path, &err));
   if (command->uses_mpi) { nsl_mpi_end(cli.lost_ranks, code); }
   return code;
 }

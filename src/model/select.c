@@ -28,13 +28,14 @@ struct nsl_select {
   int64_t *sources;
   size_t n_sources;
   int failed, stale, force;
+  int part, n_parts; /* part from 1; n_parts 0: all of it */
 };
 
 static const struct {
   const char *name;
   int takes_value;
 } option_table[] = {{"--tiles", 1},  {"--cone", 1},   {"--box", 1},   {"--polygon", 1}, {"--exposure", 1},
-                    {"--source", 1}, {"--failed", 0}, {"--stale", 0}, {"--force", 0}};
+                    {"--source", 1}, {"--failed", 0}, {"--stale", 0}, {"--force", 0},   {"--part", 1}};
 
 nsl_status nsl_select_new(nsl_select **out, nsl_error *err)
 {
@@ -134,6 +135,19 @@ static nsl_status add_exposure_piece(nsl_select *s, const char *piece, nsl_error
   return *slot ? NSL_OK : no_memory(err);
 }
 
+static nsl_status add_part(nsl_select *s, const char *value, nsl_error *err)
+{
+  int64_t part = 0, n = 0;
+  const char *slash = strchr(value, '/');
+  char *first = slash ? strndup(value, (size_t)(slash - value)) : NULL;
+  int ok = first && nsl_parse_i64(first, &part) && nsl_parse_i64(slash + 1, &n) && part >= 1 && part <= n && n <= 1000000;
+  free(first);
+  if (!ok) { return nsl_fail(err, NSL_E_USAGE, "--part wants I/N, the I-th of N shares, such as 3/16, not '%s'", value); }
+  s->part = (int)part;
+  s->n_parts = (int)n;
+  return NSL_OK;
+}
+
 static int valid_region(region_kind kind, const double *v, int n)
 {
   switch (kind) {
@@ -190,22 +204,31 @@ nsl_status nsl_select_add(nsl_select *s, const char *option, const char *value, 
   if (!strcmp(option, "--cone")) { return add_region(s, REGION_CONE, option, value, err); }
   if (!strcmp(option, "--box")) { return add_region(s, REGION_BOX, option, value, err); }
   if (!strcmp(option, "--polygon")) { return add_region(s, REGION_POLYGON, option, value, err); }
+  if (!strcmp(option, "--part")) { return add_part(s, value, err); }
   if (!strcmp(option, "--failed")) { s->failed = 1; }
   if (!strcmp(option, "--stale")) { s->stale = 1; }
   if (!strcmp(option, "--force")) { s->force = 1; }
   return NSL_OK;
 }
 
-int nsl_select_is_all(const nsl_select *s)
+int nsl_select_is_open(const nsl_select *s)
 {
   return !s->n_tiles && !s->n_regions && !s->n_exposures && !s->n_sources && !s->failed && !s->stale;
 }
+
+int nsl_select_is_all(const nsl_select *s) { return nsl_select_is_open(s) && !s->n_parts; }
 
 int nsl_select_force(const nsl_select *s) { return s->force; }
 
 int nsl_select_failed(const nsl_select *s) { return s->failed; }
 
 int nsl_select_stale(const nsl_select *s) { return s->stale; }
+
+int nsl_select_part(const nsl_select *s, int *index)
+{
+  *index = s->part;
+  return s->n_parts;
+}
 
 static double wrap_360(double ra) { return ra - 360.0 * floor(ra / 360.0); }
 
@@ -321,6 +344,7 @@ char *nsl_select_text(const nsl_select *s)
   for (size_t i = 0; i < s->n_exposures; i++) { nsl_str_addf(&t, "%s%s", i ? "," : " --exposure ", s->exposures[i]); }
   for (size_t i = 0; i < s->n_sources; i++) { nsl_str_addf(&t, "%s%lld", i ? "," : " --source ", (long long)s->sources[i]); }
   nsl_str_addf(&t, "%s%s%s", s->failed ? " --failed" : "", s->stale ? " --stale" : "", s->force ? " --force" : "");
+  if (s->n_parts) { nsl_str_addf(&t, " --part %d/%d", s->part, s->n_parts); }
   char *text = t.failed ? NULL : nsl_strdup(t.n ? t.text + 1 : "all");
   nsl_str_free(&t);
   return text;

@@ -8,7 +8,7 @@
 
 #include "noslit/base/clock.h"
 #include "noslit/base/fsio.h"
-#include "noslit/base/str.h"
+#include "noslit/pipe/ledger_files.h"
 #include "par/run_internal.h"
 #include "par/sched_mpi.h"
 
@@ -27,12 +27,11 @@ typedef struct {
   nsl_farm_outcome farm;
 } chief;
 
-static nsl_status make_folders(const char *workdir, nsl_error *err)
+static nsl_status make_folders(chief *c, nsl_error *err)
 {
-  char *run = nsl_strf("%s/run", workdir);
-  nsl_status st = run ? nsl_mkdirs(run, err) : nsl_fail(err, NSL_E_NOMEM, "%s: no memory", workdir);
-  free(run);
-  return st;
+  const char *workdir = nsl_config_text(c->cfg, "survey.workdir");
+  c->ledger.folder = nsl_ledger_folder(workdir, c->select);
+  return c->ledger.folder ? nsl_mkdirs(c->ledger.folder, err) : nsl_fail(err, NSL_E_NOMEM, "%s: no memory", workdir);
 }
 
 /* The plan on disk if it is of today's inputs, else a new one. */
@@ -82,10 +81,9 @@ static nsl_status open_ledger(chief *c, int n_ranks, double t_start_s, nsl_error
   l->n_ranks = n_ranks;
   l->t_start_s = t_start_s;
   NSL_TRY(nsl_run_ledger_init(l, err));
-  NSL_TRY(nsl_journal_open(e->workdir, l->run_id, &l->journal, err));
-  char *text = nsl_select_text(c->select);
-  nsl_journal_add(l->journal, "start", -1, -1, -1, -1, text);
-  free(text);
+  NSL_TRY(nsl_journal_open(l->folder, l->run_id, &l->journal, err));
+  l->selection = nsl_select_text(c->select);
+  nsl_journal_add(l->journal, "start", -1, -1, -1, -1, l->selection);
   for (size_t i = 0; i < c->jobs.n_released; i++) { nsl_journal_add(l->journal, "release", c->jobs.released[i], -1, -1, -1, NULL); }
   nsl_journal_flush(l->journal, 1);
   if (c->jobs.n_to_make) {
@@ -99,7 +97,7 @@ cleanup:
 static nsl_status prepare(chief *c, int n_ranks, double t_start_s, nsl_error *err)
 {
   nsl_status st = NSL_OK;
-  NSL_TRY(make_folders(nsl_config_text(c->cfg, "survey.workdir"), err));
+  NSL_TRY(make_folders(c, err));
   NSL_TRY(nsl_run_worker_start(&c->worker, err));
   NSL_TRY(get_plan(c, err));
   NSL_TRY(nsl_run_jobs_make(c->cfg, &c->plan, nsl_tile_runner_expects(c->worker.runner), c->select, c->log, &c->jobs, err));
@@ -156,8 +154,8 @@ static nsl_status verdict(const chief *c, const nsl_run_summary *s, nsl_error *e
   }
   if (c->farm.n_workers_not_started) { return nsl_fail(err, c->farm.worker_error.status, "%s", c->farm.worker_error.text); }
   return nsl_fail(err, NSL_E_IO,
-                  "all workers were lost; %lld tiles are left: start the same command again (journal: %s/run/journal.jsonl)",
-                  (long long)s->tiles_left, nsl_config_text(c->cfg, "survey.workdir"));
+                  "all workers were lost; %lld tiles are left: start the same command again (journal: %s/journal.jsonl)",
+                  (long long)s->tiles_left, c->ledger.folder);
 }
 
 static nsl_status conclude(chief *c, double t_start_s, nsl_run_summary *s, nsl_error *err)

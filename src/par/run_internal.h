@@ -38,15 +38,16 @@ nsl_status nsl_run_worker_do(void *worker, int64_t tile, int attempt, const nsl_
 
 /* --- run_journal.c: run/journal.jsonl --- */
 typedef struct nsl_journal nsl_journal;
-nsl_status nsl_journal_open(const char *workdir, const char *run_id, nsl_journal **out, nsl_error *err);
+/* NSL_E_MISMATCH when another run is writing it. */
+nsl_status nsl_journal_open(const char *folder, const char *run_id, nsl_journal **out, nsl_error *err);
 void nsl_journal_close(nsl_journal *j);
 /* One line: {"t":...,"run":...,"e":event[,"tile":tile][,"attempt":attempt][,"rank":rank][,"s":seconds][,"why":why]}; negative
  * numbers and NULL are left out. Kept in memory until the next flush. */
 void nsl_journal_add(nsl_journal *j, const char *event, int64_t tile, int attempt, int rank, double seconds, const char *why);
 /* Writes what was added; makes it durable about once a second. The first failure is kept in *err. */
 void nsl_journal_flush(nsl_journal *j, int durable);
-/* Counts, per tile of the ascending list, failures since it was last done or released: attempts that failed, workers lost, and
- * tiles under way when a run ended without a word. */
+/* Counts from all journals of the work directory, per tile of the ascending list, failures since it was last done or released:
+ * attempts that failed, workers lost, and tiles under way when a run ended without a word. */
 nsl_status nsl_journal_failures(const char *workdir, const int64_t *tiles, int32_t *failures, int32_t n, nsl_error *err);
 
 /* --- run_ledger.c: the master's observer --- */
@@ -64,6 +65,7 @@ typedef struct {
   const nsl_log *log;
   nsl_journal *journal;
   char run_id[48];
+  char *folder, *selection; /* of journal and report; what was asked for */
   int n_ranks;
   double t_start_s;
   nsl_progress progress;

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "noslit/base/clock.h"
@@ -20,23 +21,32 @@ struct nsl_journal {
   int dirty;
 };
 
-static char *journal_path(const char *workdir) { return nsl_strf("%s/run/journal.jsonl", workdir); }
+/* The lock goes with the process, however it ends. A file system without locks has none. */
+static nsl_status take(int fd, const char *path, nsl_error *err)
+{
+  if (flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) { return NSL_OK; }
+  return nsl_fail(err, NSL_E_MISMATCH,
+                  "%s: another run is at work on this; wait for it, drain it (SIGUSR1), or give each its --part I/N", path);
+}
 
-nsl_status nsl_journal_open(const char *workdir, const char *run_id, nsl_journal **out, nsl_error *err)
+nsl_status nsl_journal_open(const char *folder, const char *run_id, nsl_journal **out, nsl_error *err)
 {
   nsl_status st = NSL_OK;
-  char *path = journal_path(workdir);
+  char *path = nsl_path_join(folder, "journal.jsonl");
   nsl_journal *j = calloc(1, sizeof *j);
-  if (!path || !j || !(j->run_id = nsl_strdup(run_id))) { NSL_THROW(err, NSL_E_NOMEM, "%s: no memory for the journal", workdir); }
+  if (j) { j->fd = -1; }
+  if (!path || !j || !(j->run_id = nsl_strdup(run_id))) { NSL_THROW(err, NSL_E_NOMEM, "%s: no memory for the journal", folder); }
   nsl_str_init(&j->pending);
-  j->fd = open(path, O_WRONLY | O_CREAT | O_APPEND, 0666);
+  j->fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   if (j->fd < 0) {
     st = nsl_fail_errno(err, errno, "%s: cannot write; choose another survey.workdir or make it writable", path);
     goto cleanup;
   }
+  NSL_TRY(take(j->fd, path, err));
   *out = j;
   j = NULL;
 cleanup:
+  if (j && j->fd >= 0) { close(j->fd); }
   if (j) { free(j->run_id); }
   free(j);
   free(path);
@@ -102,82 +112,4 @@ void nsl_journal_flush(nsl_journal *j, int durable)
     j->dirty = 0;
     j->synced_s = now;
   }
-}
-
-/* --- reading back --- */
-
-typedef struct {
-  const int64_t *tiles;
-  int32_t n, *failures;
-  unsigned char *open; /* assigned, and no answer yet */
-} replay;
-
-static int32_t find(const replay *r, int64_t tile)
-{
-  int32_t low = 0, high = r->n;
-  while (low < high) {
-    int32_t middle = low + (high - low) / 2;
-    if (r->tiles[middle] < tile) {
-      low = middle + 1;
-    } else {
-      high = middle;
-    }
-  }
-  return low < r->n && r->tiles[low] == tile ? low : -1;
-}
-
-/* The text after "key": in a line that this program wrote; NULL if it is not there. Reasons come last, so no quoted text can be
- * mistaken for a key. */
-static const char *value_of(const char *line, const char *key)
-{
-  char pattern[32];
-  snprintf(pattern, sizeof pattern, "\"%s\":", key);
-  const char *at = strstr(line, pattern);
-  return at ? at + strlen(pattern) : NULL;
-}
-
-static void close_all(replay *r)
-{
-  for (int32_t i = 0; i < r->n; i++) {
-    r->failures[i] += r->open[i];
-    r->open[i] = 0;
-  }
-}
-
-static void replay_line(replay *r, const char *line)
-{
-  const char *e = value_of(line, "e"), *tile = value_of(line, "tile");
-  if (!e) { return; }
-  if (!strncmp(e, "\"start\"", 7)) { close_all(r); } /* what an earlier run left without a word counts as lost */
-  if (!strncmp(e, "\"end\"", 5)) { memset(r->open, 0, (size_t)r->n); }
-  int32_t i = tile ? find(r, strtoll(tile, NULL, 10)) : -1;
-  if (i < 0) { return; }
-  if (!strncmp(e, "\"assign\"", 8)) {
-    r->open[i] = 1;
-    return;
-  }
-  r->open[i] = 0;
-  if (!strncmp(e, "\"fail\"", 6) || !strncmp(e, "\"lost\"", 6)) { r->failures[i]++; }
-  if (!strncmp(e, "\"done\"", 6) || !strncmp(e, "\"whole\"", 7) || !strncmp(e, "\"release\"", 9)) { r->failures[i] = 0; }
-}
-
-nsl_status nsl_journal_failures(const char *workdir, const int64_t *tiles, int32_t *failures, int32_t n, nsl_error *err)
-{
-  nsl_status st = NSL_OK;
-  char *path = journal_path(workdir), *line = NULL;
-  size_t capacity = 0;
-  FILE *f = NULL;
-  replay r = {.tiles = tiles, .n = n, .failures = failures, .open = calloc((size_t)n + 1, 1)};
-  if (!path || !r.open) { NSL_THROW(err, NSL_E_NOMEM, "%s: no memory for the journal", workdir); }
-  memset(failures, 0, (size_t)n * sizeof *failures);
-  f = fopen(path, "r");
-  if (!f) { goto cleanup; } /* no earlier run */
-  while (getline(&line, &capacity, f) > 0) { replay_line(&r, line); }
-  close_all(&r);
-cleanup:
-  if (f) { fclose(f); }
-  free(line);
-  free(path);
-  free(r.open);
-  return st;
 }

@@ -28,6 +28,8 @@ void nsl_run_ledger_free(nsl_run_ledger *l)
   free(l->ranks);
   free(l->made_s);
   free(l->last_attempt);
+  free(l->folder);
+  free(l->selection);
 }
 
 static void remember(nsl_run_ledger *l, int32_t job, const char *why)

@@ -136,13 +136,14 @@ static nsl_json *tile_counts(const nsl_run_ledger *l, const nsl_run_summary *s, 
 nsl_status nsl_run_report_write(const nsl_run_ledger *l, const nsl_farm_outcome *farm, const nsl_run_summary *s, nsl_error *err)
 {
   nsl_status st = NSL_OK;
-  char utc[32], *path = nsl_strf("%s/run/report.json", l->expects->workdir);
+  char utc[32], *path = nsl_path_join(l->folder, "report.json");
   double busy, busiest;
   nsl_json *root = nsl_json_object();
   int workers = l->n_ranks > 1 ? l->n_ranks - 1 : 1;
   if (!path) { NSL_THROW(err, NSL_E_NOMEM, "no memory for the run's report"); }
   nsl_clock_utc(utc);
   nsl_json_set_text(root, "run", l->run_id);
+  nsl_json_set_text(root, "select", l->selection);
   nsl_json_set_text(root, "utc", utc);
   nsl_json_set_text(root, "config", nsl_config_file(l->cfg));
   nsl_json_set_i64(root, "ranks", l->n_ranks);

@@ -75,10 +75,29 @@ cleanup:
   return st;
 }
 
+/* Keeps one of n shares: those tiles whose middle, on the scale of summed cost, lies in that share. */
+static void keep_part(const nsl_plan *plan, int part, int n, unsigned char *chosen)
+{
+  nsl_cost_model model;
+  double total = 0, before = 0;
+  nsl_cost_model_default(&model);
+  for (size_t i = 0; i < plan->n_tiles; i++) { total += chosen[i] ? nsl_cost_predict(&model, &plan->tiles[i]) : 0; }
+  for (size_t i = 0; i < plan->n_tiles; i++) {
+    if (!chosen[i]) { continue; }
+    double cost = nsl_cost_predict(&model, &plan->tiles[i]);
+    int mine = (int)((before + 0.5 * cost) / total * n);
+    chosen[i] = (mine < n ? mine : n - 1) == part - 1;
+    before += cost;
+  }
+}
+
 nsl_status nsl_plan_choose(const nsl_config *cfg, const nsl_plan *plan, const nsl_select *select, unsigned char *chosen,
                            nsl_error *err)
 {
-  int all = nsl_select_is_all(select);
+  int all = nsl_select_is_open(select), part, n_parts = nsl_select_part(select, &part);
+  if (n_parts && (nsl_select_failed(select) || nsl_select_stale(select))) {
+    return nsl_fail(err, NSL_E_USAGE, "--part goes with tiles, regions, exposures and sources, not with --failed and --stale");
+  }
   for (size_t i = 0; i < plan->n_tiles; i++) { chosen[i] = all || nsl_select_tile(select, plan->order, plan->tiles[i].tile); }
   const char *const *obsids;
   const int64_t *ids;
@@ -87,5 +106,6 @@ nsl_status nsl_plan_choose(const nsl_config *cfg, const nsl_plan *plan, const ns
   if (n) { st = choose_by_exposure(cfg, plan, obsids, n, chosen, err); }
   n = nsl_select_sources(select, &ids);
   if (st == NSL_OK && n) { st = choose_by_source(cfg, plan, ids, n, chosen, err); }
+  if (st == NSL_OK && n_parts) { keep_part(plan, part, n_parts, chosen); }
   return st;
 }

@@ -2,8 +2,9 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "noslit/base/str.h"
+#include "noslit/base/fsio.h"
 #include "noslit/io/json.h"
+#include "noslit/pipe/ledger_files.h"
 #include "noslit/pipe/plan.h"
 
 enum { N = 4 };
@@ -78,20 +79,27 @@ void nsl_cost_fit(const nsl_plan_tile *tiles, const double *seconds, size_t n, n
   *out = (nsl_cost_model){b[0], b[1], b[2], b[3], (int64_t)n};
 }
 
-void nsl_cost_model_load(const char *workdir, nsl_cost_model *out)
+/* Takes the model of a run's report if more tiles are behind it than behind *best. */
+static void consider(const char *path, nsl_cost_model *best)
 {
-  nsl_cost_model_default(out);
-  char *path = nsl_strf("%s/run/report.json", workdir);
   nsl_json *report = NULL;
-  if (path && nsl_json_read(path, &report, NULL) == NSL_OK) {
+  if (nsl_json_read(path, &report, NULL) == NSL_OK) {
     const nsl_json *m = nsl_json_get(report, "cost_model");
     nsl_cost_model c = {nsl_json_get_f64(m, "per_visit_s", -1), nsl_json_get_f64(m, "per_source_s", -1),
                         nsl_json_get_f64(m, "per_exposure_s", -1), nsl_json_get_f64(m, "per_tile_s", -1),
                         (int64_t)nsl_json_get_f64(m, "measured_tiles", 0)};
-    if (c.measured_tiles > 0 && c.per_visit_s >= 0 && c.per_source_s >= 0 && c.per_exposure_s >= 0 && c.per_tile_s >= 0) {
-      *out = c;
-    }
+    int usable = c.per_visit_s >= 0 && c.per_source_s >= 0 && c.per_exposure_s >= 0 && c.per_tile_s >= 0;
+    if (usable && c.measured_tiles > best->measured_tiles) { *best = c; }
   }
   nsl_json_free(report);
-  free(path);
+}
+
+void nsl_cost_model_load(const char *workdir, nsl_cost_model *out)
+{
+  char **paths;
+  size_t n;
+  nsl_cost_model_default(out);
+  if (nsl_ledger_files(workdir, "report.json", &paths, &n, NULL) != NSL_OK) { return; }
+  for (size_t i = 0; i < n; i++) { consider(paths[i], out); }
+  nsl_paths_free(paths, n);
 }

@@ -188,6 +188,10 @@ nsl_status nsl_validate(const nsl_validate_options *o, const nsl_log *log, nsl_j
   document d = {&v, NULL, NULL};
   int order, n_draws = o->n_draws ? o->n_draws : DRAWS;
   uint32_t n_units;
+  int part;
+  if (o->select && (nsl_select_part(o->select, &part) || nsl_select_failed(o->select) || nsl_select_stale(o->select))) {
+    NSL_THROW(err, NSL_E_USAGE, "validate takes tiles, regions and sources; --part, --failed and --stale are for run and status");
+  }
   NSL_TRY(nsl_catalogue_open(o->catalogue, &c, err));
   NSL_TRY(nsl_validation_load(o, log, &v, err));
   NSL_TRY(nsl_validation_units(&v, nsl_catalogue_order(c), &order, &n_units, err));

@@ -1,11 +1,16 @@
 /* What a run leaves behind beside the tiles, under <workdir>/run/: the journal of every change of state, the tiles in quarantine
- * with their reasons, the report, and the proof of completion. The tile files are the truth; these explain. Local. */
+ * with their reasons, the report, and the proof of completion. The tile files are the truth; these explain. A run of one part of
+ * the survey (--part I/N) keeps journal and report in run/part-I-of-N/, so that parts can run side by side; quarantine and proof
+ * are the survey's. Local. */
 #ifndef NOSLIT_PAR_LEDGER_H
 #define NOSLIT_PAR_LEDGER_H
 
 #include "noslit/base/hash.h"
 #include "noslit/io/json.h"
 #include "noslit/pipe/tile_run.h"
+
+/* The report of the run that ended last, of whatever part; NULL when there is none. Caller frees. */
+nsl_json *nsl_ledger_last_report(const char *workdir);
 
 /* --- run/quarantine.json --- */
 typedef struct {

@@ -40,8 +40,9 @@ typedef struct {
 /* Collective over MPI_COMM_WORLD at entry; no collective call is made while tiles are dealt out. Makes the plan when it is missing
  * or out of date. Does every asked tile that is not done and verified; a tile whose file is corrupt or stale is not done;
  * quarantined ones are left alone unless --failed or --force asks for them or what they depend on has changed. Writes
- * run/journal.jsonl, run/quarantine.json, run/report.json and, when every tile of the survey is done or quarantined,
- * run/COMPLETE.json under the work directory.
+ * run/journal.jsonl and run/report.json (of a --part: in run/part-I-of-N/), run/quarantine.json and, when every tile of the survey
+ * is done or quarantined, run/COMPLETE.json under the work directory. Runs of different parts may go on side by side; a second run
+ * on the same journal is refused (NSL_E_MISMATCH).
  *
  * summary: rank 0 fills it; the others know workers_lost only. NSL_E_DRAINED after SIGTERM or SIGUSR1 (a second one gives up the
  * tiles under way as well). faults may be NULL. */

@@ -62,7 +62,8 @@ const nsl_plan_tile *nsl_plan_find(const nsl_plan *plan, nsl_tile_id tile); /* N
 
 /* Which tiles a selection names by tile, region, exposure or source: chosen[i] = 1 for plan->tiles[i], all for an empty selection.
  * --failed and --stale are not looked at: they depend on what was run. A source or an exposure that is not in the plan is
- * NSL_E_NOTFOUND. */
+ * NSL_E_NOTFOUND. --part cuts what is named into shares by the built-in cost model, so that the same plan always gives the same
+ * shares, whatever runs have measured; it cannot be joined with --failed and --stale (NSL_E_USAGE). */
 nsl_status nsl_plan_choose(const nsl_config *cfg, const nsl_plan *plan, const nsl_select *select, unsigned char *chosen,
                            nsl_error *err);
 
@@ -94,7 +95,7 @@ void nsl_cost_model_default(nsl_cost_model *m);
 double nsl_cost_predict(const nsl_cost_model *m, const nsl_plan_tile *tile);
 /* Fits the model to measured seconds, staying near the built-in one where the measurements do not say. */
 void nsl_cost_fit(const nsl_plan_tile *tiles, const double *seconds, size_t n, nsl_cost_model *out);
-/* Of the last run (run/report.json), else the built-in guess. */
+/* Of the run that measured most tiles (run/report.json, run/part-I-of-N/report.json), else the built-in guess. */
 void nsl_cost_model_load(const char *workdir, nsl_cost_model *out);
 
 #endif

@@ -27,8 +27,13 @@ static void test_tiles_ranges_and_text(void **state)
     assert_true(nsl_select_tile(s, 8, yes[i]));
     assert_false(nsl_select_tile(s, 8, no[i]));
   }
+  int part = 0;
+  assert_int_equal(nsl_select_part(s, &part), 0);
+  assert_ok(nsl_select_add(s, "--part", "3/16", &test_err));
+  assert_int_equal(nsl_select_part(s, &part), 16);
+  assert_int_equal(part, 3);
   char *text = nsl_select_text(s);
-  assert_string_equal(text, "--tiles 12,40-44 --source -5,77 --force");
+  assert_string_equal(text, "--tiles 12,40-44 --source -5,77 --force --part 3/16");
   free(text);
   nsl_select_free(s);
 }
@@ -37,9 +42,10 @@ static void test_mistakes(void **state)
 {
   (void)state;
   nsl_select *s = make();
-  const char *const bad[][2] = {{"--tiles", "a"},           {"--tiles", "5-3"},   {"--cone", "1,2"}, {"--cone", "1,95,1"},
-                                {"--box", "1,2,5,4"},       {"--polygon", "1,2"}, {"--source", "x"}, {"--tiles", ""},
-                                {"--polygon", "1,2,3,4,5"}, {"--cone", "1,2,-1"}, {"--exposure", ""}};
+  const char *const bad[][2] = {{"--tiles", "a"},           {"--tiles", "5-3"},   {"--cone", "1,2"},  {"--cone", "1,95,1"},
+                                {"--box", "1,2,5,4"},       {"--polygon", "1,2"}, {"--source", "x"},  {"--tiles", ""},
+                                {"--polygon", "1,2,3,4,5"}, {"--cone", "1,2,-1"}, {"--exposure", ""}, {"--part", "0/3"},
+                                {"--part", "4/3"},          {"--part", "3"},      {"--part", "1/x"}};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     assert_int_equal(nsl_select_add(s, bad[i][0], bad[i][1], &test_err), NSL_E_USAGE);
     assert_non_null(strstr(test_err.text, bad[i][0]));

@@ -335,6 +335,46 @@ static void a_change_touches_just_its_tiles(void **state)
   nsl_plan_free(&before);
 }
 
+/* The parts of a selection hold each of its tiles once, whatever runs have measured meanwhile, and cost about the same. */
+static void parts(void **state)
+{
+  (void)state;
+  make_field();
+  nsl_plan plan = make_plan("");
+  nsl_config *cfg = config("");
+  unsigned char *all = calloc(plan.n_tiles, 1), *chosen = calloc(plan.n_tiles, 1);
+  nsl_cost_model model;
+  nsl_cost_model_default(&model);
+  double total = 0, largest = 0;
+  for (size_t i = 0; i < plan.n_tiles; i++) {
+    total += nsl_cost_predict(&model, &plan.tiles[i]);
+    largest = fmax(largest, nsl_cost_predict(&model, &plan.tiles[i]));
+  }
+  for (int part = 1; part <= 3; part++) {
+    nsl_select *select;
+    char text[16];
+    double cost = 0;
+    snprintf(text, sizeof text, "%d/3", part);
+    assert_ok(nsl_select_new(&select, &test_err));
+    assert_ok(nsl_select_add(select, "--part", text, &test_err));
+    for (size_t i = 0; i < plan.n_tiles; i++) { plan.tiles[i].cost_s = part * (double)i; }
+    assert_ok(nsl_plan_choose(cfg, &plan, select, chosen, &test_err));
+    for (size_t i = 0; i < plan.n_tiles; i++) {
+      all[i] += chosen[i];
+      if (chosen[i]) { cost += nsl_cost_predict(&model, &plan.tiles[i]); }
+    }
+    assert_true(fabs(cost - total / 3) <= largest);
+    assert_ok(nsl_select_add(select, "--stale", NULL, &test_err));
+    assert_int_equal(nsl_plan_choose(cfg, &plan, select, chosen, &test_err), NSL_E_USAGE);
+    nsl_select_free(select);
+  }
+  for (size_t i = 0; i < plan.n_tiles; i++) { assert_int_equal(all[i], 1); }
+  free(all);
+  free(chosen);
+  nsl_plan_free(&plan);
+  nsl_config_free(cfg);
+}
+
 static void selections(void **state)
 {
   (void)state;
@@ -488,6 +528,7 @@ int main(void)
       cmocka_unit_test(tiles_get_their_sources_neighbours_and_exposures),
       cmocka_unit_test(a_change_touches_just_its_tiles),
       cmocka_unit_test(selections),
+      cmocka_unit_test(parts),
       cmocka_unit_test(bad_inputs_are_named),
       cmocka_unit_test(spools_keep_everything_when_memory_is_short),
       cmocka_unit_test(costs_are_learned),
