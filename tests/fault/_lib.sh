@@ -24,7 +24,7 @@ prepare() {
     mv "$dir/tmp.h5" "$model"
     rm -rf "$reference"
   fi
-  if [ ! -s "$reference/run/COMPLETE.json" ]; then
+  if [ ! -s "$reference/run/COMPLETE.json" ] || [ "$noslit" -nt "$reference/run/COMPLETE.json" ]; then
     dir=$(survey reference)
     "$noslit" run "$dir/survey.yaml" --quiet > /dev/null
     rm -rf "$reference"; mv "$dir" "$reference"
