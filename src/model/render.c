@@ -56,10 +56,10 @@ static int find_footprint(const nsl_trace *t, const nsl_reach *reach, const nsl_
     y0 = fmin(y0, y);
     y1 = fmax(y1, y);
   }
-  return isfinite(y0) && isfinite(y1) && y1 + reach->m_max + 2 >= w->y0 && y0 + reach->m_min - 2 <= w->y0 + w->h - 1;
+  return isfinite(y0) && isfinite(y1) && y1 + reach->m_max + 1 >= w->y0 && y0 + reach->m_min - 1 <= w->y0 + w->h - 1;
 }
 
-/* What all levels reach, in px. */
+/* What all levels reach, in px: along the line with the margin of the kernels, across it without. */
 static nsl_reach reach_of_parts(const nsl_mix parts[NSL_LEVELS], double slope)
 {
   nsl_reach all = {0, 0, 0, 0};
@@ -69,8 +69,9 @@ static nsl_reach reach_of_parts(const nsl_mix parts[NSL_LEVELS], double slope)
     nsl_reach reach = nsl_kernel_reach(&parts[l], slope, step);
     if (reach.t_min * step < all.t_min) { all.t_min = reach.t_min * step; }
     if (reach.t_max * step > all.t_max) { all.t_max = reach.t_max * step; }
-    if (reach.m_min * step < all.m_min) { all.m_min = reach.m_min * step; }
-    if (reach.m_max * step > all.m_max) { all.m_max = reach.m_max * step; }
+    int m_min = (reach.m_min + NSL_KERNEL_MARGIN) * step, m_max = (reach.m_max - NSL_KERNEL_MARGIN) * step;
+    if (m_min < all.m_min) { all.m_min = m_min; }
+    if (m_max > all.m_max) { all.m_max = m_max; }
   }
   return all;
 }

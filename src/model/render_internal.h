@@ -29,6 +29,8 @@ typedef struct {
 #define NSL_LINE_SPARE (2 * NSL_LANES + 8)
 #define NSL_KERNELS 128 /* in the cache */
 
+#define NSL_KERNEL_MARGIN 4 /* steps beyond the light, for the ringing of the prefilter */
+
 /* How far the profile reaches in the sheared frame (steps, prefilter margin included). */
 typedef struct {
   int t_min, t_max, m_min, m_max;

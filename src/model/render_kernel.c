@@ -13,7 +13,7 @@
 #define CUT_LIGHT 1e-3 /* of the whole, per component and direction, may lie beyond its reach; it is put back inside */
 #define REACH_MAX_PX 80.0
 #define SIGMA_MIN_STEPS 1.5 /* narrower Gaussians are not sampled on a coarse grid: as the PSF on the finest */
-#define MARGIN 4            /* for the ringing of the prefilter */
+#define NSL_KERNEL_MARGIN 4 /* for the ringing of the prefilter */
 
 typedef struct {
   double flux, mx, mv, xx, xv, vv; /* in the sheared frame, pixel moments included */
@@ -72,7 +72,8 @@ nsl_reach nsl_kernel_reach(const nsl_mix *mix, double slope, int step)
     m0 = fmin(m0, c.mv - c.rv);
     m1 = fmax(m1, c.mv + c.rv);
   }
-  return (nsl_reach){(int)floor(t0) - MARGIN, (int)ceil(t1) + MARGIN, (int)floor(m0) - MARGIN, (int)ceil(m1) + MARGIN};
+  return (nsl_reach){(int)floor(t0) - NSL_KERNEL_MARGIN, (int)ceil(t1) + NSL_KERNEL_MARGIN, (int)floor(m0) - NSL_KERNEL_MARGIN,
+                     (int)ceil(m1) + NSL_KERNEL_MARGIN};
 }
 
 /* e *= r, r *= q walks a Gaussian along t without an exponential; all rows at once. */

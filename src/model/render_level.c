@@ -131,7 +131,7 @@ nsl_status nsl_render_level(nsl_renderer *r, const nsl_mix *part, double slope, 
   nsl_reach reach = nsl_kernel_reach(part, slope, step);
   int m_min = max_int(-(int)floor(y_max / step) - 2, reach.m_min);
   int m_max = min_int((w->h - 1) / step - (int)floor((y_min - step + 1) / step) + 1, reach.m_max);
-  if (m_min > m_max) { return NSL_OK; }
+  if (m_min > reach.m_max - NSL_KERNEL_MARGIN || m_max < reach.m_min + NSL_KERNEL_MARGIN || m_min > m_max) { return NSL_OK; }
   const nsl_kernel *kernel;
   nsl_status st = nsl_kernel_get(r->kernels, part, slope, step, &kernel, err);
   if (st != NSL_OK) { return st; }
