@@ -45,25 +45,35 @@ static double walk(walker *w, double at)
   return w->y[k] + w->slope * (at - w->x[k]);
 }
 
-/* Integral of F over [a, b] and its first moment about a; f is where the last integral ended and moves along. */
-static double integrate(walker *f, double a, double b, double *moment)
+/* Integrals of F and of F (x - from), from `from` to knot k; walks with the wavelengths. */
+typedef struct {
+  const double *x, *y;
+  size_t n, k;
+  double from, flux, moment;
+} integral;
+
+static void add_segment(integral *g, double sign)
 {
-  const double *x = f->x, *y = f->y;
-  double lo = a > x[0] ? a : x[0], hi = b < x[f->n - 1] ? b : x[f->n - 1], sum = 0, first = 0;
-  *moment = 0;
-  if (!(hi > lo)) { return 0; }
-  double at_lo = walk(f, lo), at_hi = walk(f, hi);
-  size_t end = f->k, i = end; /* hi is in segment `end` */
-  while (i > 0 && x[i] > lo) { i--; }
-  for (; lo < hi; i++) {
-    double to = i < end ? x[i + 1] : hi, at_to = i < end ? y[i + 1] : at_hi, w = to - lo;
-    sum += 0.5 * w * (at_lo + at_to);
-    first += w * (0.5 * (lo - a) * (at_lo + at_to) + w * (at_lo + 2 * at_to) * (1.0 / 6));
-    lo = to;
-    at_lo = at_to;
+  size_t k = g->k;
+  double w = g->x[k + 1] - g->x[k], f = 0.5 * w * (g->y[k] + g->y[k + 1]);
+  g->flux += sign * f;
+  g->moment += sign * ((g->x[k] - g->from) * f + w * w * (g->y[k] + 2 * g->y[k + 1]) * (1.0 / 6));
+}
+
+/* The two integrals up to a wavelength; F is zero outside its table. */
+static void integrate_to(integral *g, double at, double *flux, double *moment)
+{
+  const double *x = g->x, *y = g->y;
+  at = at < x[0] ? x[0] : at > x[g->n - 1] ? x[g->n - 1] : at;
+  for (; g->k + 2 < g->n && at > x[g->k + 1]; g->k++) { add_segment(g, 1); }
+  while (g->k > 0 && at < x[g->k]) {
+    g->k--;
+    add_segment(g, -1);
   }
-  *moment = first;
-  return sum;
+  size_t k = g->k;
+  double u = at - x[k], slope = (y[k + 1] - y[k]) / (x[k + 1] - x[k]), f = u * (y[k] + 0.5 * u * slope);
+  *flux = g->flux + f;
+  *moment = g->moment + (x[k] - g->from) * f + u * u * (0.5 * y[k] + u * slope * (1.0 / 3));
 }
 
 static double hermite(double t, double step, double y0, double d0, double y1, double d1)
@@ -77,25 +87,30 @@ void nsl_spectrum_deposit(const nsl_trace *trace, const nsl_sensitivity *sens, c
 {
   if (sed->n < 2 || sens->n < 2 || !(dx_hi > dx_lo)) { return; }
   double step = 1.0 / STEPS_PER_PX, shift = trace->x0 - x_first;
-  walker response = {sens->lambda_a, sens->value, sens->n, 0, 0}, flux = {sed->lambda_a, sed->flam, sed->n, 0, 0};
-  stand_at(&response, locate(sens->lambda_a, sens->n, nsl_trace_lambda(trace, dx_lo)));
-  stand_at(&flux, locate(sed->lambda_a, sed->n, nsl_trace_lambda(trace, dx_lo)));
+  double start = nsl_trace_lambda(trace, dx_lo);
+  walker response = {.x = sens->lambda_a, .y = sens->value, .n = sens->n};
+  stand_at(&response, locate(sens->lambda_a, sens->n, start));
+  integral sum = {.x = sed->lambda_a, .y = sed->flam, .n = sed->n, .k = locate(sed->lambda_a, sed->n, start)};
+  sum.from = sum.x[sum.k];
   for (double k0 = dx_lo; k0 < dx_hi; k0 += KNOT_PX) {
     double l0 = nsl_trace_lambda(trace, k0), l1 = nsl_trace_lambda(trace, k0 + KNOT_PX);
-    double d0 = nsl_trace_dlambda(trace, k0), d1 = nsl_trace_dlambda(trace, k0 + KNOT_PX), before = l0;
+    double d0 = nsl_trace_dlambda(trace, k0), d1 = nsl_trace_dlambda(trace, k0 + KNOT_PX), before = l0, f0, m0;
+    integrate_to(&sum, l0, &f0, &m0);
     for (int j = 0; j < KNOT_PX * STEPS_PER_PX; j++) {
       double a = k0 + j * step, b = a + step;
       if (a >= dx_hi) { break; }
       if (b > dx_hi) { b = dx_hi; }
       double after = hermite((b - k0) / KNOT_PX, KNOT_PX, l0, d0, l1, d1);
-      double lo = before < after ? before : after, hi = before < after ? after : before, moment;
+      double lo = before < after ? before : after, width = fabs(after - before), f1, m1;
       int backwards = after < before;
+      integrate_to(&sum, after, &f1, &m1);
+      double f = backwards ? f0 - f1 : f1 - f0, moment = (backwards ? m0 - m1 : m1 - m0) - (lo - sum.from) * f;
       before = after;
-      double s = walk(&response, 0.5 * (lo + hi));
-      if (!(s > 0)) { continue; }
-      double f = integrate(&flux, lo, hi, &moment);
-      if (f == 0) { continue; }
-      double t = moment / (f * (hi - lo));
+      f0 = f1;
+      m0 = m1;
+      double s = walk(&response, lo + 0.5 * width);
+      if (!(s > 0) || f == 0) { continue; }
+      double t = moment / (f * width); /* the centroid, from lo on */
       t = t < 0 ? 0 : t > 1 ? 1 : t;
       double w[4], e = scale_seconds * s * f;
       long i = nsl_spline_weights(shift + (backwards ? b - t * (b - a) : a + t * (b - a)), w);
