@@ -29,7 +29,7 @@ typedef struct {
 #define NSL_LINE_SPARE (2 * NSL_LANES + 8)
 #define NSL_KERNELS 128 /* in the cache */
 
-#define NSL_KERNEL_MARGIN 4 /* steps beyond the light, for the ringing of the prefilter */
+#define NSL_KERNEL_MARGIN 2 /* steps beyond the light, for the ringing of the prefilter */
 
 /* How far the profile reaches in the sheared frame (steps, prefilter margin included). */
 typedef struct {

@@ -13,7 +13,6 @@
 #define CUT_LIGHT 1e-3 /* of the whole, per component and direction, may lie beyond its reach; it is put back inside */
 #define REACH_MAX_PX 80.0
 #define SIGMA_MIN_STEPS 1.5 /* narrower Gaussians are not sampled on a coarse grid: as the PSF on the finest */
-#define NSL_KERNEL_MARGIN 4 /* for the ringing of the prefilter */
 
 typedef struct {
   double flux, mx, mv, xx, xv, vv; /* in the sheared frame, pixel moments included */
