@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "fast_ln.h"
 #include "mock_internal.h"
 
 #define LANES 8
@@ -50,26 +51,13 @@ __attribute__((target_clones("avx2", "default"))) static void fill_bits(lanes *g
   memcpy(g->s[3], d, sizeof d);
 }
 
-/* ln of u in (0, 1): exponent and an odd series in (m - 1)/(m + 1) for m in [sqrt(1/2), sqrt(2)); relative error below 1e-6. */
-static inline float fast_ln(float u)
-{
-  union {
-    float f;
-    int32_t i;
-  } v = {u};
-  int32_t e = (v.i - 0x3f3504f3) >> 23;
-  v.i -= e * (1 << 23);
-  float s = (v.f - 1.0f) / (v.f + 1.0f), q = s * s;
-  return (float)e * 0.69314718f + 2.0f * s * (1.0f + q * (0.33333333f + q * (0.2f + q * (0.14285714f + q * 0.11111111f))));
-}
-
 /* Pairs of uniforms (bits a, b) to pairs of normals. */
 __attribute__((target_clones("avx2", "default"))) static void box_muller(const uint32_t *restrict a, const uint32_t *restrict b,
                                                                          float *restrict x, float *restrict y, int n)
 {
   for (int i = 0; i < n; i++) {
     float u = ((float)(int32_t)(a[i] >> 8) + 0.5f) * 0x1.0p-24f;
-    float l = fast_ln(u), r = sqrtf(l < 0 ? -2.0f * l : 0.0f);
+    float l = nsl_fast_ln(u), r = sqrtf(l < 0 ? -2.0f * l : 0.0f);
     /* Angle as quarter turns plus a rest in [-1/8, 1/8] turns. */
     int32_t bits = (int32_t)(b[i] >> 8), quarter = (bits + (1 << 21)) >> 22;
     float t = (float)(bits - quarter * (1 << 22)) * (float)(2 * M_PI * 0x1.0p-24), q = t * t;

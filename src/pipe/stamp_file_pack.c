@@ -1,8 +1,10 @@
 /* Packing of one band of a stamp into 4 bytes a pixel, and back. The layout header states the errors this makes. */
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "fast_ln.h"
 #include "pipe/stamp_file_layout.h"
 
 #define CODES 254          /* variance codes 1..255 are CODES steps apart */
@@ -41,49 +43,99 @@ static float low_sigma(const uint8_t *codes, const nsl_stamp_scale *s)
   return expf(0.5f * (s->ln_var_min + s->ln_var_step * (float)(code - 1)));
 }
 
-static nsl_status check(const char *what, const float *plane, int may_be_negative, nsl_error *err)
+static inline float least(float a, float b) { return a < b ? a : b; }
+static inline float most(float a, float b) { return a > b ? a : b; }
+
+#define LANES 8 /* partial results side by side, so that loops are vectorised */
+#define VECTORISED __attribute__((target_clones("avx2", "default")))
+
+/* Largest of |plane|, least of its positive values (INFINITY if none), and whether all are finite and at least `lowest`. */
+VECTORISED static int find_range(const float *plane, float lowest, float *largest, float *least_positive)
 {
-  for (size_t i = 0; i < NSL_STAMP_PLANE; i++) {
-    if (!isfinite(plane[i]) || (!may_be_negative && plane[i] < 0)) {
-      return nsl_fail(err, NSL_E_VALUE, "%s is %g at row %zu, column %zu: it must be finite%s", what, (double)plane[i],
-                      i / NSL_STAMP_NX, i % NSL_STAMP_NX, may_be_negative ? "" : " and not negative");
+  float top[LANES] = {0}, low[LANES];
+  int32_t bad[LANES] = {0};
+  for (int k = 0; k < LANES; k++) { low[k] = INFINITY; }
+  for (size_t i = 0; i < NSL_STAMP_PLANE; i += LANES) {
+    for (int k = 0; k < LANES; k++) {
+      float v = plane[i + (size_t)k], positive = v > 0 ? v : INFINITY;
+      bad[k] |= !((v >= lowest) & (v <= FLT_MAX));
+      top[k] = most(top[k], v < 0 ? -v : v);
+      low[k] = least(low[k], positive);
     }
   }
-  return NSL_OK;
+  int32_t any = 0;
+  *largest = 0;
+  *least_positive = INFINITY;
+  for (int k = 0; k < LANES; k++) {
+    any |= bad[k];
+    *largest = most(*largest, top[k]);
+    *least_positive = least(*least_positive, low[k]);
+  }
+  return !any;
+}
+
+static nsl_status refuse(const char *what, const float *plane, float lowest, nsl_error *err)
+{
+  size_t i = 0;
+  while (i + 1 < NSL_STAMP_PLANE && plane[i] >= lowest && plane[i] <= FLT_MAX) { i++; }
+  return nsl_fail(err, NSL_E_VALUE, "%s is %g at row %zu, column %zu: it must be finite%s", what, (double)plane[i],
+                  i / NSL_STAMP_NX, i % NSL_STAMP_NX, lowest < 0 ? "" : " and not negative");
+}
+
+VECTORISED static void pack_variance(const float *restrict variance, float ln_min, float per_step, uint8_t *restrict out)
+{
+  for (size_t i = 0; i < NSL_STAMP_PLANE; i++) {
+    float v = variance[i] > FLT_MIN ? variance[i] : FLT_MIN;
+    float code = 1.5f + (nsl_fast_ln(v) - ln_min) * per_step;
+    code = least(most(code, 1), 255);
+    out[i] = (uint8_t)(variance[i] > 0 ? (int32_t)code : 0);
+  }
+}
+
+VECTORISED static void pack_flux(const float *restrict flux, const uint8_t *restrict variance, float per_quantum,
+                                 int16_t *restrict out)
+{
+  for (size_t i = 0; i < NSL_STAMP_PLANE; i++) {
+    float v = least(most(flux[i] * per_quantum, -INT16_MAX), INT16_MAX);
+    int32_t code = (int32_t)(v + (v < 0 ? -0.5f : 0.5f));
+    out[i] = (int16_t)(variance[i] ? code : 0);
+  }
+}
+
+VECTORISED static void pack_light(const float *restrict light, float per_max, uint8_t *restrict out)
+{
+  for (size_t i = 0; i < NSL_STAMP_PLANE; i++) { out[i] = (uint8_t)(int32_t)least(255 * sqrtf(light[i] * per_max) + 0.5f, 255); }
+}
+
+/* Largest |flux| of pixels with data. */
+VECTORISED static float brightest(const float *restrict flux, const float *restrict variance)
+{
+  float top[LANES] = {0}, all = 0;
+  for (size_t i = 0; i < NSL_STAMP_PLANE; i += LANES) {
+    for (int k = 0; k < LANES; k++) {
+      float v = variance[i + (size_t)k] > 0 ? flux[i + (size_t)k] : 0;
+      top[k] = most(top[k], v < 0 ? -v : v);
+    }
+  }
+  for (int k = 0; k < LANES; k++) { all = most(all, top[k]); }
+  return all;
 }
 
 nsl_status nsl_stamp_pack_band(const float *flux, const float *variance, const float *contamination, int16_t *pf, uint8_t *pv,
                                uint8_t *pc, nsl_stamp_scale *scale, nsl_error *err)
 {
-  nsl_status st = NSL_OK;
-  NSL_TRY(check("flux", flux, 1, err));
-  NSL_TRY(check("variance", variance, 0, err));
-  NSL_TRY(check("contamination", contamination, 0, err));
-  float vmin = INFINITY, vmax = 0, fmax = 0, cmax = 0;
-  for (size_t i = 0; i < NSL_STAMP_PLANE; i++) {
-    int data = variance[i] > 0;
-    if (data && variance[i] < vmin) { vmin = variance[i]; }
-    if (data && variance[i] > vmax) { vmax = variance[i]; }
-    if (data && fabsf(flux[i]) > fmax) { fmax = fabsf(flux[i]); }
-    if (contamination[i] > cmax) { cmax = contamination[i]; }
-  }
+  float any, vmin, vmax, cmax;
+  if (!find_range(flux, -FLT_MAX, &any, &vmin)) { return refuse("flux", flux, -FLT_MAX, err); }
+  if (!find_range(variance, 0, &vmax, &vmin)) { return refuse("variance", variance, 0, err); }
+  if (!find_range(contamination, 0, &cmax, &any)) { return refuse("contamination", contamination, 0, err); }
   scale->ln_var_min = vmax > 0 ? logf(vmin) : 0;
   scale->ln_var_step = vmax > 0 ? fmaxf((logf(vmax) - logf(vmin)) / CODES, LN_STEP_MIN) : LN_STEP_MIN;
-  float per_step = 1 / scale->ln_var_step;
-  for (size_t i = 0; i < NSL_STAMP_PLANE; i++) {
-    float code = variance[i] > 0 ? 1 + (logf(variance[i]) - scale->ln_var_min) * per_step : 0;
-    pv[i] = (uint8_t)fminf(code + 0.5f, 255);
-  }
-  scale->quantum = fmaxf(vmax > 0 ? low_sigma(pv, scale) / QUANTA_PER_SIGMA : 1, fmax / INT16_MAX);
-  float per_quantum = 1 / scale->quantum;
-  for (size_t i = 0; i < NSL_STAMP_PLANE; i++) {
-    pf[i] = pv[i] ? (int16_t)lrintf(fmaxf(fminf(flux[i] * per_quantum, INT16_MAX), -INT16_MAX)) : 0;
-  }
+  pack_variance(variance, scale->ln_var_min, 1 / scale->ln_var_step, pv);
+  scale->quantum = fmaxf(vmax > 0 ? low_sigma(pv, scale) / QUANTA_PER_SIGMA : 1, brightest(flux, variance) / INT16_MAX);
+  pack_flux(flux, pv, 1 / scale->quantum, pf);
   scale->contamination_max = cmax;
-  float per_max = cmax > 0 ? 1 / cmax : 0;
-  for (size_t i = 0; i < NSL_STAMP_PLANE; i++) { pc[i] = (uint8_t)fminf(255 * sqrtf(contamination[i] * per_max) + 0.5f, 255); }
-cleanup:
-  return st;
+  pack_light(contamination, cmax > 0 ? 1 / cmax : 0, pc);
+  return NSL_OK;
 }
 
 void nsl_stamp_unpack_band(const int16_t *pf, const uint8_t *pv, const uint8_t *pc, const nsl_stamp_scale *scale, float *flux,
