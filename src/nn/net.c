@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "net_internal.h"
+#include "step.h"
 
 static nsl_status copy_graph(const nsl_graph *from, nsl_graph *to, nsl_error *err)
 {
@@ -24,7 +24,9 @@ static void describe_nodes(nsl_net *net)
     s->size = nsl_shape_size(node->out);
     s->input = node->op == NSL_OP_INPUT ? inputs++ : -1;
     s->stochastic = node->op == NSL_OP_DROPOUT;
+    s->n_in = node->n_in;
     for (int k = 0; k < node->n_in; k++) {
+      s->in[k] = node->in[k];
       s->in_shape[k] = net->graph.nodes[node->in[k]].out;
       s->stochastic |= net->states[node->in[k]].stochastic;
     }
@@ -128,6 +130,7 @@ nsl_status nsl_net_new_with(const nsl_graph *graph, int max_batch, int trainable
   NSL_TRY(make_params(net, err));
   mark_gradients(net);
   NSL_TRY(prepare_nodes(net, err));
+  if (!trainable && backend.fuses) { NSL_TRY(nsl_net_fuse(net, err)); }
   NSL_TRY(nsl_net_plan(net, err));
   nsl_net_initialise(net, seed);
   *out = net;
@@ -147,6 +150,7 @@ void nsl_net_free(nsl_net *net)
   if (!net) { return; }
   for (int i = 0; i < net->graph.n && net->states; i++) {
     if (net->states[i].prepared) { net->states[i].impl->release(net->states[i].prepared); }
+    if (net->states[i].step) { net->states[i].step->release(net->states[i].step); }
   }
   nsl_graph_free(&net->graph);
   free(net->states);
@@ -177,7 +181,8 @@ void nsl_net_refresh(nsl_net *net)
 {
   for (int i = 0; i < net->graph.n; i++) {
     nsl_node_state *s = &net->states[i];
-    if (s->impl->refresh) {
+    if (s->step && s->step->refresh) { s->step->refresh(s->step, net); }
+    if (s->impl->refresh && !s->step && !s->absorbed) {
       s->impl->refresh(&net->graph.nodes[i], s->in_shape, net->params + s->first_param, net->backend.kernels, s->prepared);
     }
   }

@@ -6,6 +6,8 @@
 #include "noslit/nn/net.h"
 #include "op.h"
 
+typedef struct nsl_step nsl_step;
+
 typedef struct {
   const nsl_op_impl *impl;
   nsl_shape3 in_shape[NSL_NODE_INPUTS_MAX];
@@ -13,6 +15,9 @@ typedef struct {
   int input;   /* INPUT: which of the net's inputs; else -1 */
   int first_param, n_params;
   void *prepared;
+  nsl_step *step;                    /* computes the node and those absorbed into it (step.h); else NULL */
+  int absorbed;                      /* into another node's step: neither run nor kept */
+  int n_in, in[NSL_NODE_INPUTS_MAX]; /* the nodes that are read: the graph's, or the step's */
   int stochastic;
   int needs_grad; /* has learned tensors, or an input that needs a gradient */
   int capacity;   /* batch elements that out and saved hold */

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "net_internal.h"
+#include "step.h"
 
 enum { INFERENCE_BLOCK = 16, MC_CHUNK_MAX = 128, ALIGN = 16 /* floats */ };
 static const size_t mc_floats_max = (size_t)64 << 20; /* for the samples of one element */
@@ -59,11 +59,13 @@ static void output_lives(const nsl_net *net, const int *rank, interval *lives)
   int n = net->graph.n;
   for (int i = 0; i < n; i++) {
     lives[rank[i]] = (interval){.begin = rank[i], .end = net->trainable ? n : rank[i]};
-    if (net->states[i].input < 0) { lives[rank[i]].size = align(net->states[i].size * (size_t)net->states[i].capacity); }
+    if (net->states[i].input < 0 && !net->states[i].absorbed) {
+      lives[rank[i]].size = align(net->states[i].size * (size_t)net->states[i].capacity);
+    }
   }
   for (int i = 0; i < n; i++) {
-    for (int k = 0; k < net->graph.nodes[i].n_in; k++) {
-      int from = net->graph.nodes[i].in[k];
+    for (int k = 0; k < net->states[i].n_in; k++) {
+      int from = net->states[i].in[k];
       int end = net->states[i].stochastic && !net->states[from].stochastic ? n : rank[i];
       if (lives[rank[from]].end < end) { lives[rank[from]].end = end; }
     }
@@ -95,7 +97,12 @@ static size_t largest_scratch(const nsl_net *net)
   size_t most = 0;
   for (int i = 0; i < net->graph.n; i++) {
     const nsl_node_state *s = &net->states[i];
-    size_t need = s->impl->scratch ? s->impl->scratch(&net->graph.nodes[i], s->in_shape, s->capacity, net->trainable) : 0;
+    size_t need = 0;
+    if (s->step) {
+      need = s->step->scratch ? s->step->scratch(s->step, s->capacity) : 0;
+    } else if (s->impl->scratch && !s->absorbed) {
+      need = s->impl->scratch(&net->graph.nodes[i], s->in_shape, s->capacity, net->trainable);
+    }
     if (need > most) { most = need; }
   }
   return align(most);
@@ -119,7 +126,7 @@ static size_t largest_temp(const nsl_net *net)
 static size_t saved_size(const nsl_net *net, int i)
 {
   const nsl_node_state *s = &net->states[i];
-  return s->impl->saved ? align(s->impl->saved(&net->graph.nodes[i], s->in_shape, s->capacity)) : 0;
+  return s->impl->saved && !s->step && !s->absorbed ? align(s->impl->saved(&net->graph.nodes[i], s->in_shape, s->capacity)) : 0;
 }
 
 nsl_status nsl_net_plan(nsl_net *net, nsl_error *err)

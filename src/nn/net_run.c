@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "net_internal.h"
+#include "step.h"
 
 nsl_status nsl_net_check_call(const nsl_net *net, int n, nsl_mode mode, const void *keys, nsl_error *err)
 {
@@ -31,8 +31,8 @@ nsl_call nsl_net_call(nsl_net *net, int i, const nsl_run *run)
                    .node_index = i,
                    .drop = run->drop,
                    .sample_major = run->sample_element >= 0};
-  for (int k = 0; k < node->n_in; k++) {
-    const nsl_node_state *from = &net->states[node->in[k]];
+  for (int k = 0; k < s->n_in; k++) {
+    const nsl_node_state *from = &net->states[s->in[k]];
     const float *data = from->input >= 0 ? run->inputs[from->input] + (size_t)run->first * from->size : from->out;
     int one_for_all = run->sample_element >= 0 && !from->stochastic;
     call.in[k].data = one_for_all ? data + (size_t)run->sample_element * from->size : data;
@@ -45,9 +45,14 @@ void nsl_net_run_nodes(nsl_net *net, int from, int to, const nsl_run *run)
 {
   for (int r = from; r < to; r++) {
     int i = net->order[r];
-    if (net->states[i].input >= 0) { continue; }
+    const nsl_node_state *s = &net->states[i];
+    if (s->input >= 0 || s->absorbed) { continue; }
     nsl_call call = nsl_net_call(net, i, run);
-    net->states[i].impl->forward(&call);
+    if (s->step) {
+      s->step->forward(s->step, &call);
+    } else {
+      s->impl->forward(&call);
+    }
   }
 }
 

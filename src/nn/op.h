@@ -38,6 +38,7 @@ typedef struct {
   const nsl_kernels *kernels;
   void (*conv_forward)(const struct nsl_call *call);
   void (*conv_backward)(const struct nsl_call *call);
+  int fuses; /* inference nets may compute runs of nodes at once (step.h) */
 } nsl_backend;
 
 nsl_backend nsl_backend_best(void);

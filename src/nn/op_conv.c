@@ -6,7 +6,7 @@
 nsl_backend nsl_backend_best(void)
 {
   return (nsl_backend){
-      .kernels = nsl_kernels_best(), .conv_forward = nsl_conv_gemm_forward, .conv_backward = nsl_conv_gemm_backward};
+      .kernels = nsl_kernels_best(), .conv_forward = nsl_conv_gemm_forward, .conv_backward = nsl_conv_gemm_backward, .fuses = 1};
 }
 
 nsl_backend nsl_backend_reference(void)

@@ -15,6 +15,26 @@ typedef struct {
   float *twiddle;
 } nsl_fft;
 
+/* Images with channels innermost, in blocks of NSL_CHANNEL_BLOCK. How a Winograd-type 3x3 convolution cuts the rows; columns are
+ * always cut F(4,3), tiles of 4 (winograd.h). */
+enum { NSL_CHANNEL_BLOCK = 16, NSL_COLUMN_BLOCK = 32 };
+typedef enum {
+  NSL_ROWS_4,      /* F(4,3): 6 rows in, 6 positions, 4 rows out */
+  NSL_ROWS_3,      /* F(3,3): 5, 5, 3 */
+  NSL_ROWS_2,      /* F(2,3): 4, 4, 2 */
+  NSL_ROWS_ONLY_2, /* an image of two rows: 2, 3, 2 */
+  NSL_ROWS_COUNT
+} nsl_rows_scheme;
+
+/* What becomes of a product: plus bias [c], plus residual (NULL for none), clipped at 0 if so wanted; pixel (r, x) of the tile lies
+ * at out + r * row_step + x * c floats, its residual likewise. */
+typedef struct {
+  float *out;
+  const float *bias, *residual;
+  size_t row_step;
+  int relu, columns;
+} nsl_tile_end;
+
 typedef struct nsl_kernels {
   const char *name;
   /* Elementwise; x and y may be the same. The result at an index does not depend on n. */
@@ -51,6 +71,17 @@ typedef struct nsl_kernels {
   /* g [n_freq][n_out][n_in][2] = sum over lanes and blocks of f_c d_o; f and d as above, a block f_block, d_block floats on. */
   void (*spectrum_gradient)(int n_freq, int n_out, int n_in, int n_blocks, const float *f, size_t f_block, const float *d,
                             size_t d_block, float *g);
+  /* Products of packed panels: a panel is [depth / 16][panel_height][16]. c [panels][columns / 16][height][16] = a b; depth is a
+   * multiple of 16, columns of NSL_COLUMN_BLOCK; b as panel_pack wrote it from [depth][columns]. */
+  int panel_height;
+  void (*panel_gemm)(int rows, int depth, int columns, const float *a, const float *b, float *c);
+  void (*panel_pack)(int depth, int columns, int padded, const double *b, float *to);
+  /* One tile, n_c channels: pixels [rows][6] -> row of a panel at v, a position every step floats; and back. */
+  void (*winograd_input)(int scheme, int n_c, const float *const *pixels, float *v, size_t step);
+  void (*winograd_output)(int scheme, int n_c, const float *m, size_t step, const nsl_tile_end *end);
+  void (*pixel_output)(int n_c, const float *m, const nsl_tile_end *end); /* a panel's row to a pixel */
+  void (*pixel_copy)(int n_c, const float *from, float *to);              /* a pixel to a panel's row */
+  void (*pixel_max)(int n_c, const float *x, float *y);                   /* y = max(x, y) */
 } nsl_kernels;
 
 /* The best table for this processor, no wider than the OpenBLAS core in use (OPENBLAS_CORETYPE pins both). */

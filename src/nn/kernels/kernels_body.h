@@ -180,6 +180,7 @@ static void interpolate(int n, const int *left, const float *a, const float *b, 
 
 #include "kernels_extract.h"
 #include "kernels_fft.h"
+#include "kernels_image.h"
 
 const nsl_kernels TABLE = {
     .name = TABLE_NAME,
@@ -203,4 +204,12 @@ const nsl_kernels TABLE = {
     .fft = fft,
     .spectrum_correlate = spectrum_correlate,
     .spectrum_gradient = spectrum_gradient,
+    .panel_height = MR,
+    .panel_gemm = panel_gemm,
+    .panel_pack = panel_pack,
+    .winograd_input = winograd_input,
+    .winograd_output = winograd_output,
+    .pixel_output = pixel_output,
+    .pixel_copy = pixel_copy,
+    .pixel_max = pixel_max,
 };

@@ -4,7 +4,7 @@ typedef int vi __attribute__((vector_size(VW * 4)));
 
 #define INLINE static inline __attribute__((always_inline))
 
-INLINE vf splat(float a) { return (vf){0} + a; }
+INLINE vf splat(float a) { return a - (vf){0}; } /* a + 0 would be computed: it is not a for -0 */
 INLINE vf load(const float *p)
 {
   vf v;

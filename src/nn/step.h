@@ -1,0 +1,32 @@
+/* Steps: runs of nodes that an inference net computes at once, batch norms folded and activations fused, in a layout of their own.
+ * fuse.c finds them, image*.c compute them. A step stands at its last node; the other nodes of the run are
+ * absorbed: they have no memory and are not run. Trainable nets and the reference backend have no steps. Private. */
+#ifndef NOSLIT_SRC_NN_STEP_H
+#define NOSLIT_SRC_NN_STEP_H
+
+#include "net_internal.h"
+
+/* A convolution and what follows it, as node indices; -1 for what is not there. */
+typedef struct {
+  int conv, norm, add, relu;
+  int last;  /* the node at which the step stands */
+  int input; /* of the convolution */
+  int other; /* the add's other input */
+} nsl_chain;
+
+struct nsl_step {
+  void (*refresh)(nsl_step *step, const nsl_net *net); /* weights changed; NULL: none */
+  void (*forward)(const nsl_step *step, const nsl_call *call);
+  void (*release)(nsl_step *step);
+  size_t (*scratch)(const nsl_step *step, int n); /* floats for n elements */
+};
+
+/* Finds the steps of an inference net; before the memory plan. */
+nsl_status nsl_net_fuse(nsl_net *net, nsl_error *err);
+
+/* Images with channels innermost ([n][h][w][c]). takes_planes: the input is a net input in the usual layout. */
+int nsl_image_can_convolve(const nsl_net *net, const nsl_chain *chain, int takes_planes);
+nsl_status nsl_image_conv_new(const nsl_net *net, const nsl_chain *chain, int takes_planes, nsl_step **out, nsl_error *err);
+nsl_status nsl_image_pool_new(const nsl_net *net, int node, nsl_step **out, nsl_error *err); /* MAXPOOL and GAP */
+
+#endif

@@ -1,0 +1,179 @@
+/* Steps of inference nets (folded batch norms, Winograd-type convolutions, channels innermost) against the plain way in double
+ * precision, on every kernel table; and the same bits for any batch. */
+#include "nn_support.h"
+
+#include "nn/step.h"
+#include "noslit/nn/architectures.h"
+
+static void make_trained(nsl_net *net)
+{
+  for (int i = 0; i < nsl_net_n_params(net); i++) {
+    nsl_param *p = nsl_net_param(net, i);
+    int is_gain = strstr(p->name, "norm") || strstr(p->name, "_bn");
+    for (size_t k = 0; k < p->n && (p->is_state || is_gain); k++) {
+      p->value[k] = strstr(p->name, ".var") || strstr(p->name, ".weight") ? 0.6f + 0.05f * (float)(k % 17) : 0.1f * (float)(k % 5);
+    }
+  }
+  nsl_net_weights_changed(net);
+}
+
+static int count_steps(const nsl_net *net)
+{
+  int n = 0;
+  for (int i = 0; i < net->graph.n; i++) { n += net->states[i].step != NULL; }
+  return n;
+}
+
+static float *forward(const nsl_graph *g, int n, int max_batch, nsl_backend backend, float *x, int *steps)
+{
+  nsl_net *net;
+  nsl_shape3 in = g->nodes[0].out, last = g->nodes[g->n - 1].out;
+  size_t in_size = (size_t)(in.c * in.h * in.w), size = (size_t)(last.c * last.h * last.w);
+  float *out = malloc((size_t)n * size * sizeof *out);
+  assert_ok(nsl_net_new_with(g, max_batch, 0, 3, backend, &net, &test_err));
+  make_trained(net);
+  for (int from = 0; from < n; from += max_batch) {
+    int count = n - from < max_batch ? n - from : max_batch;
+    const float *found, *inputs[] = {x + (size_t)from * in_size};
+    assert_ok(nsl_net_forward(net, count, inputs, NSL_MODE_EVAL, NULL, &found, &test_err));
+    memcpy(out + (size_t)from * size, found, (size_t)count * size * sizeof *out);
+  }
+  if (steps) { *steps = count_steps(net); }
+  nsl_net_free(net);
+  return out;
+}
+
+/* Differences are held against the spread of an output over the batch. */
+static void compare(const nsl_graph *g, int n, int want_steps)
+{
+  nsl_shape3 in = g->nodes[0].out, last = g->nodes[g->n - 1].out;
+  size_t size = (size_t)(last.c * last.h * last.w);
+  float *x = random_tensor(5, (size_t)(n * in.c * in.h * in.w));
+  float *want = forward(g, n, n, nsl_backend_reference(), x, NULL);
+  double spread = 0.0;
+  for (size_t k = 0; k < size; k++) {
+    double mean = 0.0;
+    for (int e = 0; e < n; e++) { mean += (double)want[(size_t)e * size + k] / n; }
+    for (int e = 0; e < n; e++) { spread += pow((double)want[(size_t)e * size + k] - mean, 2) / ((double)n * (double)size); }
+  }
+  for (int i = 0; nsl_kernels_at(i); i++) {
+    nsl_backend backend = nsl_backend_best();
+    backend.kernels = nsl_kernels_at(i);
+    int steps;
+    float *found = forward(g, n, n, backend, x, &steps), *again = forward(g, n, 3, backend, x, NULL);
+    assert_int_equal(steps, want_steps);
+    for (size_t k = 0; k < (size_t)n * size; k++) {
+      if (!(fabs((double)found[k] - (double)want[k]) <= 1e-4 * sqrt(spread))) {
+        fail_msg("%s, image %dx%d: output %zu is %.8g, not %.8g (spread %.3g)", backend.kernels->name, in.h, in.w, k,
+                 (double)found[k], (double)want[k], sqrt(spread));
+      }
+    }
+    assert_memory_equal(found, again, (size_t)n * size * sizeof *found);
+    free(found);
+    free(again);
+  }
+  free(x);
+  free(want);
+}
+
+static int conv(nsl_graph *g, const char *name, int in, int c_out, int k, int stride)
+{
+  nsl_node node = {.op = NSL_OP_CONV,
+                   .n_in = 1,
+                   .in = {in},
+                   .c_out = c_out,
+                   .kh = k,
+                   .kw = k,
+                   .stride_h = stride,
+                   .stride_w = stride,
+                   .pad_h = k / 2,
+                   .pad_w = k / 2,
+                   .has_bias = stride == 2};
+  char norm[NSL_NODE_NAME_MAX];
+  snprintf(norm, sizeof norm, "%s_norm", name);
+  return add_node(g, norm, (nsl_node){.op = NSL_OP_BATCHNORM, .n_in = 1, .in = {add_node(g, name, node)}});
+}
+
+static int relu(nsl_graph *g, const char *name, int in)
+{
+  return add_node(g, name, (nsl_node){.op = NSL_OP_RELU, .n_in = 1, .in = {in}});
+}
+
+/* A first layer, a residual block and a mean: every height has its own way of cutting rows. */
+static void residual_block(nsl_graph *g, int h, int w)
+{
+  nsl_graph_init(g);
+  int x = relu(g, "a", conv(g, "first", add_input(g, "x", 3, h, w), 48, 3, 1));
+  int y = conv(g, "c2", relu(g, "b", conv(g, "c1", x, 16, 3, 1)), 48, 3, 1);
+  int s = relu(g, "d", add_node(g, "sum", (nsl_node){.op = NSL_OP_ADD, .n_in = 2, .in = {y, x}}));
+  add_node(g, "mean", (nsl_node){.op = NSL_OP_GAP, .n_in = 1, .in = {s}});
+}
+
+static void test_all_heights_and_widths(void **state)
+{
+  (void)state;
+  for (int h = 1; h <= 12; h++) {
+    nsl_graph g;
+    residual_block(&g, h, 1 + (5 * h) % 11);
+    compare(&g, 7, 4);
+    nsl_graph_free(&g);
+  }
+}
+
+/* Strides, a shortcut, a max pool, dilation; the shortcut has no ReLU, the head is not a step. */
+static void test_other_ways(void **state)
+{
+  (void)state;
+  nsl_graph g;
+  nsl_graph_init(&g);
+  int x = relu(&g, "a", conv(&g, "stem", add_input(&g, "x", 2, 21, 33), 32, 7, 2));
+  nsl_node pool = {
+      .op = NSL_OP_MAXPOOL, .n_in = 1, .in = {x}, .kh = 3, .kw = 3, .stride_h = 2, .stride_w = 2, .pad_h = 1, .pad_w = 1};
+  x = add_node(&g, "pool", pool);
+  int y = relu(&g, "b", conv(&g, "c1", x, 64, 3, 2));
+  nsl_node wide = {
+      .op = NSL_OP_CONV, .n_in = 1, .in = {y}, .c_out = 64, .kh = 3, .kw = 3, .pad_h = 2, .pad_w = 2, .dil_h = 2, .dil_w = 2};
+  y = add_node(&g, "c2", wide);
+  int s = add_node(&g, "sum", (nsl_node){.op = NSL_OP_ADD, .n_in = 2, .in = {conv(&g, "short", x, 64, 1, 2), y}});
+  int mean = add_node(&g, "mean", (nsl_node){.op = NSL_OP_GAP, .n_in = 1, .in = {s}});
+  add_node(&g, "out", (nsl_node){.op = NSL_OP_DENSE, .n_in = 1, .in = {mean}, .c_out = 5, .has_bias = 1});
+  compare(&g, 8, 6);
+  nsl_graph_free(&g);
+}
+
+/* Neighbours that are no steps: an image that another op reads, or that is the output, stays in the usual layout. */
+static void test_what_cannot_be_a_step(void **state)
+{
+  (void)state;
+  nsl_graph g;
+  residual_block(&g, 4, 6);
+  int leak = add_node(&g, "leak", (nsl_node){.op = NSL_OP_GELU, .n_in = 1, .in = {nsl_graph_find(&g, "a")}});
+  int mean = add_node(&g, "mean2", (nsl_node){.op = NSL_OP_GAP, .n_in = 1, .in = {leak}});
+  add_node(&g, "both", (nsl_node){.op = NSL_OP_ADD, .n_in = 2, .in = {mean, nsl_graph_find(&g, "mean")}});
+  compare(&g, 4, 0);
+  nsl_graph_free(&g);
+  nsl_graph_init(&g);
+  conv(&g, "only", add_input(&g, "x", 3, 5, 5), 16, 3, 1);
+  compare(&g, 4, 0);
+  nsl_graph_free(&g);
+}
+
+static void test_resnet34(void **state)
+{
+  (void)state;
+  nsl_graph g;
+  assert_ok(nsl_graph_resnet34(40, 60, 16, 0.2, &g, &test_err));
+  compare(&g, 5, 38); /* 36 convolutions, max pool, mean */
+  nsl_graph_free(&g);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_all_heights_and_widths),
+      cmocka_unit_test(test_other_ways),
+      cmocka_unit_test(test_what_cannot_be_a_step),
+      cmocka_unit_test(test_resnet34),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
