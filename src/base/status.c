@@ -34,6 +34,9 @@ static void put_text(nsl_error *err, nsl_status status, const char *fmt, va_list
 {
   err->status = status;
   vsnprintf(err->text, sizeof err->text, fmt, ap);
+  for (char *p = err->text; *p; p++) { /* a value quoted from a file may hold anything; a message is one line */
+    if ((unsigned char)*p < ' ' || *p == 127) { *p = ' '; }
+  }
 }
 
 nsl_status nsl_fail(nsl_error *err, nsl_status status, const char *fmt, ...)

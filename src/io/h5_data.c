@@ -48,9 +48,9 @@ static H5T_conv_ret_t refuse_loss(H5T_conv_except_t what, hid_t from, hid_t to, 
   return H5T_CONV_ABORT;
 }
 
-/* Selects rows of the dataset: *file_space is the selection, *memory_space its shape. n is the number of elements. */
+/* Selects rows of the dataset: *file_space is the selection, *memory_space its shape. *row_elements is the size of a row. */
 static nsl_status select_rows(nsl_h5 *f, const char *path, hid_t dataset, size_t first, size_t count, hid_t *file_space,
-                              hid_t *memory_space, nsl_error *err)
+                              hid_t *memory_space, size_t *row_elements, nsl_error *err)
 {
   int rank;
   size_t dims[NSL_H5_MAX_RANK];
@@ -62,7 +62,11 @@ static nsl_status select_rows(nsl_h5 *f, const char *path, hid_t dataset, size_t
                     dims[0]);
   }
   hsize_t start[NSL_H5_MAX_RANK] = {first}, extent[NSL_H5_MAX_RANK] = {count};
-  for (int i = 1; i < rank; i++) { extent[i] = dims[i]; }
+  *row_elements = 1;
+  for (int i = 1; i < rank; i++) {
+    extent[i] = dims[i];
+    if (__builtin_mul_overflow(*row_elements, dims[i], row_elements)) { *row_elements = SIZE_MAX; }
+  }
   *file_space = H5Dget_space(dataset);
   *memory_space = H5Screate_simple(rank, extent, NULL);
   if (*file_space < 0 || *memory_space < 0 || H5Sselect_hyperslab(*file_space, H5S_SELECT_SET, start, NULL, extent, NULL) < 0) {
@@ -112,12 +116,17 @@ cleanup:
   return st;
 }
 
-nsl_status nsl_h5_read_rows(nsl_h5 *f, const char *path, nsl_h5_type type, size_t first, size_t count, void *out, nsl_error *err)
+nsl_status nsl_h5_read_rows(nsl_h5 *f, const char *path, nsl_h5_type type, size_t row_elements, size_t first, size_t count,
+                            void *out, nsl_error *err)
 {
   nsl_status st = NSL_OK;
+  size_t found;
   hid_t dataset, file_space = H5I_INVALID_HID, memory_space = H5I_INVALID_HID;
   NSL_TRY(nsl_h5_dataset(f, path, &dataset, err));
-  NSL_TRY(select_rows(f, path, dataset, first, count, &file_space, &memory_space, err));
+  NSL_TRY(select_rows(f, path, dataset, first, count, &file_space, &memory_space, &found, err));
+  if (found != row_elements) {
+    NSL_THROW(err, NSL_E_FORMAT, "%s: %s: its rows have %zu elements where %zu are expected", f->path, path, found, row_elements);
+  }
   if (count) { st = transfer_in(f, path, dataset, type, memory_space, file_space, out, err); }
 cleanup:
   if (file_space >= 0) { H5Sclose(file_space); }
@@ -193,9 +202,10 @@ nsl_status nsl_h5_write_rows(nsl_h5 *f, const char *path, nsl_h5_type type, size
                              nsl_error *err)
 {
   nsl_status st = NSL_OK;
+  size_t row_elements;
   hid_t dataset, file_space = H5I_INVALID_HID, memory_space = H5I_INVALID_HID;
   NSL_TRY(nsl_h5_dataset(f, path, &dataset, err));
-  NSL_TRY(select_rows(f, path, dataset, first, count, &file_space, &memory_space, err));
+  NSL_TRY(select_rows(f, path, dataset, first, count, &file_space, &memory_space, &row_elements, err));
   if (count && H5Dwrite(dataset, nsl_h5_native_type(type), memory_space, file_space, H5P_DEFAULT, data) < 0) {
     st = nsl_h5_fail(err, NSL_E_IO, f->path, path, "write");
   } else {

@@ -25,13 +25,13 @@ static nsl_status read_i64(void *self, int column, int64_t first, int64_t n, int
 {
   (void)null; /* HDF5 integers have no missing values */
   h5_table *s = self;
-  return nsl_h5_read_rows(s->h5, s->paths[column], NSL_H5_I64, (size_t)first, (size_t)n, out, err);
+  return nsl_h5_read_rows(s->h5, s->paths[column], NSL_H5_I64, 1, (size_t)first, (size_t)n, out, err);
 }
 
 static nsl_status read_f64(void *self, int column, int64_t first, int64_t n, double *out, nsl_error *err)
 {
   h5_table *s = self;
-  return nsl_h5_read_rows(s->h5, s->paths[column], NSL_H5_F64, (size_t)first, (size_t)n, out, err);
+  return nsl_h5_read_rows(s->h5, s->paths[column], NSL_H5_F64, 1, (size_t)first, (size_t)n, out, err);
 }
 
 static nsl_status read_text(void *self, int column, int64_t first, int64_t n, char *out, size_t size, nsl_error *err)

@@ -123,10 +123,12 @@ nsl_status nsl_catalogue_read(nsl_catalogue *c, int64_t first, int64_t n, int wi
   char name[80];
   for (int k = 0; k < nsl_n_row_columns; k++) {
     snprintf(name, sizeof name, "/ancil/%s", nsl_row_columns[k].name);
-    NSL_TRY(nsl_h5_read_rows(c->file, name, nsl_col_h5_type(nsl_row_columns[k].type), (size_t)first, (size_t)n,
+    NSL_TRY(nsl_h5_read_rows(c->file, name, nsl_col_h5_type(nsl_row_columns[k].type), 1, (size_t)first, (size_t)n,
                              nsl_rows_column(&rows, k), err));
   }
-  if (with_pdf) { NSL_TRY(nsl_h5_read_rows(c->file, "/data/pdfs", NSL_H5_F32, (size_t)first, (size_t)n, rows.pdf, err)); }
+  if (with_pdf) {
+    NSL_TRY(nsl_h5_read_rows(c->file, "/data/pdfs", NSL_H5_F32, (size_t)c->info.grid.n, (size_t)first, (size_t)n, rows.pdf, err));
+  }
   *out = rows;
   memset(&rows, 0, sizeof rows);
 cleanup:

@@ -30,7 +30,7 @@ nsl_status nsl_catalogue_find_tiles(nsl_catalogue *c, nsl_catalogue_tile **tiles
   if (!found || !column) { NSL_THROW(err, NSL_E_NOMEM, "no memory for the catalogue's tiles"); }
   for (int64_t first = 0; first < rows; first += COLUMN_ROWS) {
     int64_t block = rows - first < COLUMN_ROWS ? rows - first : COLUMN_ROWS;
-    NSL_TRY(nsl_h5_read_rows(nsl_catalogue_file(c), "/ancil/tile", NSL_H5_I64, (size_t)first, (size_t)block, column, err));
+    NSL_TRY(nsl_h5_read_rows(nsl_catalogue_file(c), "/ancil/tile", NSL_H5_I64, 1, (size_t)first, (size_t)block, column, err));
     for (int64_t i = 0; i < block; i++) {
       if (count && found[count - 1].tile == column[i]) {
         found[count - 1].n_rows++;

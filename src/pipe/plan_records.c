@@ -101,16 +101,16 @@ static nsl_status read_run(nsl_h5 *f, const char *group, size_t first, size_t co
   double *reals = calloc(count, N_REAL * sizeof *reals);
   if (!ints || !reals) { NSL_THROW(err, NSL_E_NOMEM, "no memory for the plan's exposure table"); }
   snprintf(path, sizeof path, "%s/int", group);
-  NSL_TRY(nsl_h5_read_rows(f, path, NSL_H5_I64, first, count, ints, err));
+  NSL_TRY(nsl_h5_read_rows(f, path, NSL_H5_I64, N_INT, first, count, ints, err));
   snprintf(path, sizeof path, "%s/real", group);
-  NSL_TRY(nsl_h5_read_rows(f, path, NSL_H5_F64, first, count, reals, err));
+  NSL_TRY(nsl_h5_read_rows(f, path, NSL_H5_F64, N_REAL, first, count, reals, err));
   const int64_t *last = ints + (count - 1) * N_INT;
   int64_t text_first = ints[I_TEXT_FIRST], length = last[I_TEXT_FIRST] + last[I_TEXT_LENGTH] - text_first;
   if (text_first < 0 || length < 0) { NSL_THROW(err, NSL_E_CORRUPT, "damaged exposure table"); }
   text = malloc((size_t)length + 1);
   if (!text) { NSL_THROW(err, NSL_E_NOMEM, "no memory for the plan's exposure table"); }
   snprintf(path, sizeof path, "%s/text", group);
-  NSL_TRY(nsl_h5_read_rows(f, path, NSL_H5_U8, (size_t)text_first, (size_t)length, text, err));
+  NSL_TRY(nsl_h5_read_rows(f, path, NSL_H5_U8, 1, (size_t)text_first, (size_t)length, text, err));
   for (size_t k = 0; k < count; k++) {
     const int64_t *i = ints + k * N_INT;
     int64_t at = i[I_TEXT_FIRST] - text_first;

@@ -227,8 +227,8 @@ static nsl_status load_block(nsl_source_reader *r, nsl_tile_id tile, block *b, n
       st = no_memory(err);
       goto cleanup;
     }
-    NSL_TRY(nsl_h5_read_rows(s->file, "/id", NSL_H5_I64, (size_t)entry[1], n, id, err));
-    NSL_TRY(nsl_h5_read_rows(s->file, "/real", NSL_H5_F64, (size_t)entry[1], n, real, err));
+    NSL_TRY(nsl_h5_read_rows(s->file, "/id", NSL_H5_I64, 1, (size_t)entry[1], n, id, err));
+    NSL_TRY(nsl_h5_read_rows(s->file, "/real", NSL_H5_F64, N_REAL, (size_t)entry[1], n, real, err));
     for (size_t i = 0; i < n; i++) { b->sources[i] = unpack(id[i], real + i * N_REAL); }
   }
   b->tile = tile;

@@ -210,7 +210,7 @@ static nsl_status read_exposures(nsl_h5 *f, const int64_t line[5], nsl_tile_task
   int32_t *index = calloc(n + 1, sizeof *index);
   if (!index) { return no_memory(task->tile, err); }
   if (n) {
-    NSL_TRY(nsl_h5_read_rows(f, "/tile_exposures", NSL_H5_I32, (size_t)line[1], n, index, err));
+    NSL_TRY(nsl_h5_read_rows(f, "/tile_exposures", NSL_H5_I32, 1, (size_t)line[1], n, index, err));
     NSL_TRY(nsl_exposures_read(f, "/exposures", index, n, &task->exposures, err));
   }
   task->n_exposures = n;

@@ -110,9 +110,9 @@ static nsl_status read_planes(nsl_stamp_reader *r, nsl_h5 *f, size_t first, size
   nsl_status st = NSL_OK;
   const nsl_stamp_block *b = &r->blocks[r->n / NSL_STAMPS_BLOCK];
   size_t slot = r->n % NSL_STAMPS_BLOCK, at = slot * NSL_STAMP_PIXELS;
-  NSL_TRY(nsl_h5_read_rows(f, "/flux", NSL_H5_I16, first, count, b->flux + at, err));
-  NSL_TRY(nsl_h5_read_rows(f, "/variance", NSL_H5_U8, first, count, b->variance + at, err));
-  NSL_TRY(nsl_h5_read_rows(f, "/contamination", NSL_H5_U8, first, count, b->contamination + at, err));
+  NSL_TRY(nsl_h5_read_rows(f, "/flux", NSL_H5_I16, NSL_STAMP_PIXELS, first, count, b->flux + at, err));
+  NSL_TRY(nsl_h5_read_rows(f, "/variance", NSL_H5_U8, NSL_STAMP_PIXELS, first, count, b->variance + at, err));
+  NSL_TRY(nsl_h5_read_rows(f, "/contamination", NSL_H5_U8, NSL_STAMP_PIXELS, first, count, b->contamination + at, err));
   for (size_t i = 0; i < count; i++) {
     if (nsl_stamp_record_hash(&r->records[r->n + i], b, slot + i) != r->records[r->n + i].hash) {
       NSL_THROW(err, NSL_E_CORRUPT, "stamp %zu does not match its hash: make the file again", first + i);

@@ -36,8 +36,10 @@ nsl_status nsl_h5_write(nsl_h5 *f, const char *path, nsl_h5_type type, int rank,
                         const nsl_h5_layout *layout, nsl_error *err);
 /* Expects exactly n elements in total, else NSL_E_FORMAT. */
 nsl_status nsl_h5_read(nsl_h5 *f, const char *path, nsl_h5_type type, size_t n, void *out, nsl_error *err);
-/* Rows [first, first+count) of dim 0. */
-nsl_status nsl_h5_read_rows(nsl_h5 *f, const char *path, nsl_h5_type type, size_t first, size_t count, void *out, nsl_error *err);
+/* Rows [first, first+count) of dim 0. A row has row_elements elements (1 for a column), else NSL_E_FORMAT: a file with wider rows
+ * than the caller thinks of must not write past out. */
+nsl_status nsl_h5_read_rows(nsl_h5 *f, const char *path, nsl_h5_type type, size_t row_elements, size_t first, size_t count,
+                            void *out, nsl_error *err);
 /* Creates a dataset that is filled by rows later, and fills it. */
 nsl_status nsl_h5_create_rows(nsl_h5 *f, const char *path, nsl_h5_type type, int rank, const size_t *dims,
                               const nsl_h5_layout *layout, nsl_error *err);

@@ -67,7 +67,7 @@ static void test_round_trip_of_every_type(void **state)
       assert_ok(nsl_h5_read(f, all[i].name, all[i].type, 6, all[i].back, &test_err));
       assert_memory_equal(all[i].back, all[i].data, bytes);
       memset(all[i].back, 0, bytes);
-      assert_ok(nsl_h5_read_rows(f, all[i].name, all[i].type, 1, 2, all[i].back, &test_err));
+      assert_ok(nsl_h5_read_rows(f, all[i].name, all[i].type, 2, 1, 2, all[i].back, &test_err));
       assert_memory_equal(all[i].back, (const char *)all[i].data + bytes / 3, 2 * bytes / 3);
       int rank;
       size_t shape[NSL_H5_MAX_RANK];
@@ -119,10 +119,10 @@ static void test_empty_and_scalar_datasets(void **state)
   assert_ok(nsl_h5_close(f, &test_err));
   assert_ok(nsl_h5_open(path, &f, &test_err));
   assert_ok(nsl_h5_read(f, "none", NSL_H5_F64, 0, NULL, &test_err));
-  assert_ok(nsl_h5_read_rows(f, "none", NSL_H5_F64, 0, 0, NULL, &test_err));
+  assert_ok(nsl_h5_read_rows(f, "none", NSL_H5_F64, 5, 0, 0, NULL, &test_err));
   assert_ok(nsl_h5_read(f, "one", NSL_H5_F64, 1, &back, &test_err));
   assert_true(back == 7);
-  assert_int_equal(nsl_h5_read_rows(f, "one", NSL_H5_F64, 0, 1, &back, &test_err), NSL_E_FORMAT);
+  assert_int_equal(nsl_h5_read_rows(f, "one", NSL_H5_F64, 1, 0, 1, &back, &test_err), NSL_E_FORMAT);
   assert_ok(nsl_h5_close(f, &test_err));
 }
 
@@ -147,8 +147,10 @@ static void test_wrong_reads_are_refused(void **state)
   assert_non_null(strstr(test_err.text, "g/none/big"));
   assert_int_equal(nsl_h5_read(f, "g", NSL_H5_F64, 3, back, &test_err), NSL_E_FORMAT);
   assert_int_equal(nsl_h5_read(f, "g/text", NSL_H5_F64, 1, back, &test_err), NSL_E_FORMAT);
-  assert_int_equal(nsl_h5_read_rows(f, "g/big", NSL_H5_F64, 2, 2, back, &test_err), NSL_E_FORMAT);
-  assert_int_equal(nsl_h5_read_rows(f, "g/big", NSL_H5_F64, SIZE_MAX, 2, back, &test_err), NSL_E_FORMAT);
+  assert_int_equal(nsl_h5_read_rows(f, "g/big", NSL_H5_F64, 1, 2, 2, back, &test_err), NSL_E_FORMAT);
+  assert_int_equal(nsl_h5_read_rows(f, "g/big", NSL_H5_F64, 2, 0, 1, back, &test_err), NSL_E_FORMAT);
+  assert_non_null(strstr(test_err.text, "rows have 1 elements where 2"));
+  assert_int_equal(nsl_h5_read_rows(f, "g/big", NSL_H5_F64, 1, SIZE_MAX, 2, back, &test_err), NSL_E_FORMAT);
   /* HDF5 alone would clip and cut these without a word */
   assert_int_equal(nsl_h5_read(f, "g/big", NSL_H5_I16, 3, small, &test_err), NSL_E_VALUE);
   assert_int_equal(nsl_h5_read(f, "g/part", NSL_H5_I16, 3, small, &test_err), NSL_E_VALUE);
