@@ -15,6 +15,9 @@ struct nsl_fits {
  * stack. hdu 0 leaves the HDU out. Call it with errno as the failed call left it. */
 nsl_status nsl_fits_fail(nsl_error *err, int status, const char *path, int hdu, const char *what);
 
+/* NSL_E_CORRUPT when a header says sizes that cannot be. Files that are compressed as a whole pass unseen. */
+nsl_status nsl_fits_check_headers(const char *path, nsl_error *err);
+
 /* Makes hdu (1-based) the current one. */
 nsl_status nsl_fits_move(nsl_fits *f, int hdu, nsl_error *err);
 

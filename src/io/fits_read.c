@@ -59,6 +59,7 @@ nsl_status nsl_fits_open(const char *path, nsl_fits **out, nsl_error *err)
   char *literal = nsl_path_join(".", path); /* cfitsio would strip leading blanks */
   if (!f || !literal || !(f->path = nsl_strdup(path))) { NSL_THROW(err, NSL_E_NOMEM, "%s: no memory", path); }
   NSL_TRY(nsl_file_stat(path, NULL, NULL, err)); /* cfitsio would take path.gz for path */
+  NSL_TRY(nsl_fits_check_headers(path, err));
   fits_clear_errmsg();
   /* The diskfile call takes brackets in names as they are. */
   if (fits_open_diskfile(&f->file, literal, READONLY, &status)) {

@@ -1,4 +1,5 @@
-/* HDF5 attributes: text and numbers, scalar. Text is written as a variable-length string (no 64 KiB limit; a str in h5py). */
+/* HDF5 attributes: text and numbers, scalar. Text is written with a fixed length as long as an object header can hold it:
+ * HDF5 1.10 crashes or hangs in the heap of variable-length strings when a file is damaged there. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,14 +37,25 @@ cleanup:
   return st;
 }
 
+enum { MAX_FIXED_TEXT = 60000 }; /* a header message has at most 64 KiB */
+
 nsl_status nsl_h5_put_text(nsl_h5 *f, const char *path, const char *key, const char *v, nsl_error *err)
 {
+  nsl_status st = NSL_OK;
+  size_t n = strlen(v);
+  int fixed = n <= MAX_FIXED_TEXT;
   hid_t type = H5Tcopy(H5T_C_S1);
-  if (type < 0 || H5Tset_size(type, H5T_VARIABLE) < 0 || H5Tset_cset(type, H5T_CSET_UTF8) < 0) {
-    return fail_at(err, NSL_E_BUG, f, path, key, "make its type");
+  if (type < 0 ||
+      H5Tset_size(type, !fixed ? H5T_VARIABLE
+                        : n    ? n
+                               : 1) < 0 ||
+      H5Tset_cset(type, H5T_CSET_UTF8) < 0 || H5Tset_strpad(type, fixed ? H5T_STR_NULLPAD : H5T_STR_NULLTERM) < 0) {
+    st = fail_at(err, NSL_E_BUG, f, path, key, "make its type");
+    goto cleanup;
   }
-  nsl_status st = put(f, path, key, type, &v, err);
-  H5Tclose(type);
+  st = put(f, path, key, type, fixed ? (const void *)v : (const void *)&v, err);
+cleanup:
+  if (type >= 0) { H5Tclose(type); }
   return st;
 }
 

@@ -60,7 +60,9 @@ nsl_status nsl_wcs_new(const char *cards, int n_cards, const char *name, nsl_wcs
   nsl_wcs *w = calloc(1, sizeof *w);
   size_t n = 80 * (size_t)n_cards;
   if (!w || !(w->name = nsl_strdup(name)) || !(copy = malloc(n + 1))) { NSL_THROW(err, NSL_E_NOMEM, "%s: no memory", name); }
-  memcpy(copy, cards, n);
+  for (size_t i = 0; i < n; i++) {
+    copy[i] = cards[i] >= ' ' && cards[i] <= '~' ? cards[i] : ' ';
+  } /* wcslib trusts them to be text */
   copy[n] = '\0';
   status = wcspih(copy, n_cards, WCSHDR_all, 0, &rejected, &w->n_all, &w->all);
   if (status) { NSL_THROW(err, NSL_E_FORMAT, "%s: its WCS cannot be read from the header: %s", name, reason_of(status)); }

@@ -202,6 +202,11 @@ static void test_attributes(void **state)
   assert_ok(nsl_h5_put_text(f, "/", "text", "first", &test_err));
   assert_ok(nsl_h5_put_text(f, "/", "text", "Å, one more", &test_err));
   assert_ok(nsl_h5_put_text(f, "g", "empty", "", &test_err));
+  for (int i = 0; i < 5; i++) { /* several of the longest fixed ones in one header, each written twice */
+    char key[] = {'f', (char)('0' + i), '\0'};
+    assert_ok(nsl_h5_put_text(f, "g", key, "short", &test_err));
+    assert_ok(nsl_h5_put_text(f, "g", key, longer + 140000, &test_err));
+  }
   assert_ok(nsl_h5_put_text(f, "g", "long", longer, &test_err)); /* above the 64 KiB of an object header */
   assert_ok(nsl_h5_put_f64(f, "g", "real", 0.1, &test_err));
   assert_ok(nsl_h5_put_f64(f, "g", "whole", 3, &test_err));
@@ -217,6 +222,9 @@ static void test_attributes(void **state)
   free(text);
   assert_ok(nsl_h5_get_text(f, "g", "long", &text, &test_err));
   assert_string_equal(text, longer);
+  free(text);
+  assert_ok(nsl_h5_get_text(f, "g", "f4", &text, &test_err));
+  assert_string_equal(text, longer + 140000);
   free(text);
   free(longer);
   assert_ok(nsl_h5_get_f64(f, "g", "real", &real, &test_err));
