@@ -52,6 +52,22 @@ static nsl_status check_kind(const nsl_wcs *w, nsl_error *err)
   return NSL_OK;
 }
 
+/* wcslib trusts its cards: a control character or a text without its closing quote would run on into the next card and past a
+ * buffer. The one becomes a blank, a card with the other is left out. */
+static void copy_card(char out[80], const char card[80])
+{
+  for (int i = 0; i < 80; i++) { out[i] = card[i] >= ' ' && card[i] <= '~' ? card[i] : ' '; }
+  int at = 9;
+  while (at < 80 && out[at] == ' ') { at++; }
+  if (out[8] != '=' || at == 80 || out[at] != '\'') { return; }
+  for (at++; at < 80; at++) {
+    if (out[at] != '\'') { continue; }
+    if (at == 79 || out[at + 1] != '\'') { return; }
+    at++; /* two stand for one */
+  }
+  memset(out, ' ', 80);
+}
+
 nsl_status nsl_wcs_new(const char *cards, int n_cards, const char *name, nsl_wcs **out, nsl_error *err)
 {
   nsl_status st = NSL_OK;
@@ -60,9 +76,7 @@ nsl_status nsl_wcs_new(const char *cards, int n_cards, const char *name, nsl_wcs
   nsl_wcs *w = calloc(1, sizeof *w);
   size_t n = 80 * (size_t)n_cards;
   if (!w || !(w->name = nsl_strdup(name)) || !(copy = malloc(n + 1))) { NSL_THROW(err, NSL_E_NOMEM, "%s: no memory", name); }
-  for (size_t i = 0; i < n; i++) {
-    copy[i] = cards[i] >= ' ' && cards[i] <= '~' ? cards[i] : ' ';
-  } /* wcslib trusts them to be text */
+  for (size_t i = 0; i < n; i += 80) { copy_card(copy + i, cards + i); }
   copy[n] = '\0';
   status = wcspih(copy, n_cards, WCSHDR_all, 0, &rejected, &w->n_all, &w->all);
   if (status) { NSL_THROW(err, NSL_E_FORMAT, "%s: its WCS cannot be read from the header: %s", name, reason_of(status)); }

@@ -406,6 +406,37 @@ static void test_failed_writing_is_told(void **state)
   assert_false(nsl_file_exists("test_fits_full.fits"));
 }
 
+/* Sizes that cfitsio would divide by or allocate: refused before it sees them. */
+static void test_damaged_sizes_are_refused(void **state)
+{
+  (void)state;
+  const struct {
+    const char *from, *to;
+  } damages[] = {{"ZTILE1  =                   50", "ZTILE1  =                    0"},
+                 {"ZVAL1   =                   32", "ZVAL1   =                    0"},
+                 {"ZVAL1   =                   32", "ZVAL1   =                   x2"},
+                 {"ZNAXIS1 =                   50", "ZNAXIS1 =                  -50"},
+                 {"ZBITPIX =                  -32", "ZBITPIX =                  -31"},
+                 {"TFIELDS =                    3", "TFIELDS =              9000003"},
+                 {"NAXIS2  =                   40", "NAXIS2  =  9223372036854775807"},
+                 {"NAXIS2  =                   40", "NAXIS2  =                 '40'"}};
+  write_exposure("test_fits_rice.fits", 1);
+  for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
+    char *bytes, *place;
+    size_t n;
+    nsl_fits *f;
+    assert_ok(nsl_read_file("test_fits_rice.fits", 1 << 20, &bytes, &n, &test_err));
+    place = memmem(bytes, n, damages[i].from, 30);
+    assert_non_null(place);
+    memcpy(place, damages[i].to, 30);
+    assert_ok(nsl_write_file("test_fits_bad.fits", bytes, n, &test_err));
+    free(bytes);
+    assert_int_equal(nsl_fits_open("test_fits_bad.fits", &f, &test_err), NSL_E_CORRUPT);
+    assert_non_null(strstr(test_err.text, "test_fits_bad.fits: HDU 2: damaged header"));
+  }
+  unlink("test_fits_bad.fits");
+}
+
 static int enter(void **state)
 {
   (void)state;
@@ -431,6 +462,7 @@ int main(void)
       cmocka_unit_test(test_keys),
       cmocka_unit_test(test_null_pixels_and_scaling),
       cmocka_unit_test(test_refusals),
+      cmocka_unit_test(test_damaged_sizes_are_refused),
       cmocka_unit_test(test_truncated_file_never_gives_zeros),
       cmocka_unit_test(test_table_columns),
       cmocka_unit_test(test_table_in_parts),

@@ -188,6 +188,9 @@ static void test_headers_that_are_refused(void **state)
   add_card("CTYPE1", "'RA---XYZ'");
   add_card("CTYPE2", "'DEC--XYZ'");
   refuse("invalid");
+  add_card("CTYPE1", "'RA---TAN"); /* not closed: wcslib alone would write past a buffer */
+  add_card("CTYPE2", "'DEC--TAN'");
+  refuse("invalid");
   add_card("CTYPE1", "'RA---TAN'");
   add_card("CTYPE2", "'DEC--TAN'");
   add_card("RADESYS", "'FK4     '");
