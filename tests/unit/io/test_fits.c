@@ -410,25 +410,18 @@ static void test_failed_writing_is_told(void **state)
 static void test_damaged_sizes_are_refused(void **state)
 {
   (void)state;
-  const struct {
-    const char *from, *to;
-  } damages[] = {{"ZTILE1  =                   50", "ZTILE1  =                    0"},
-                 {"ZVAL1   =                   32", "ZVAL1   =                    0"},
-                 {"ZVAL1   =                   32", "ZVAL1   =                   x2"},
-                 {"ZNAXIS1 =                   50", "ZNAXIS1 =                  -50"},
-                 {"ZBITPIX =                  -32", "ZBITPIX =                  -31"},
-                 {"TFIELDS =                    3", "TFIELDS =              9000003"},
-                 {"NAXIS2  =                   40", "NAXIS2  =  9223372036854775807"},
-                 {"NAXIS2  =                   40", "NAXIS2  =                 '40'"}};
+  const char *damages[] = {"ZTILE1  =                    0", "ZVAL1   =                    0", "ZVAL1   =                   x2",
+                           "ZNAXIS1 =                  -50", "ZBITPIX =                  -31", "TFIELDS =              9000003",
+                           "NAXIS2  =  9223372036854775807", "NAXIS2  =                 '40'"};
   write_exposure("test_fits_rice.fits", 1);
   for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
     char *bytes, *place;
     size_t n;
     nsl_fits *f;
     assert_ok(nsl_read_file("test_fits_rice.fits", 1 << 20, &bytes, &n, &test_err));
-    place = memmem(bytes, n, damages[i].from, 30);
-    assert_non_null(place);
-    memcpy(place, damages[i].to, 30);
+    place = memmem(bytes, n, damages[i], 9);
+    if (!place) { fail_msg("not there: %s", damages[i]); }
+    memcpy(place, damages[i], 30);
     assert_ok(nsl_write_file("test_fits_bad.fits", bytes, n, &test_err));
     free(bytes);
     assert_int_equal(nsl_fits_open("test_fits_bad.fits", &f, &test_err), NSL_E_CORRUPT);
