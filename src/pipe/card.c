@@ -19,7 +19,7 @@ nsl_status nsl_card_find(nsl_catalogue *c, const char *path, int64_t object_id, 
   if (!ids) { return nsl_fail(err, NSL_E_NOMEM, "%s: no memory", path); }
   for (int64_t first = 0; first < total; first += ID_BLOCK) {
     int64_t n = total - first < ID_BLOCK ? total - first : ID_BLOCK;
-    NSL_TRY(nsl_h5_read_rows(nsl_catalogue_file(c), "/ancil/object_id", NSL_H5_I64, (size_t)first, (size_t)n, ids, err));
+    NSL_TRY(nsl_h5_read_rows(nsl_catalogue_file(c), "/ancil/object_id", NSL_H5_I64, 1, (size_t)first, (size_t)n, ids, err));
     for (int64_t i = 0; i < n; i++) {
       if (ids[i] != object_id) { continue; }
       *row = first + i;
