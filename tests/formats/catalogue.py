@@ -51,7 +51,7 @@ def layout(path):
     assert np.abs(np.array(summary["nz"]["z_mode"]) - counts).sum() <= 2, "n(z) of z_mode"
     assert sum(summary["snr"]["snr_gi"]) == n
     with h5py.File(stem + ".tiles.h5", "r") as f:
-        assert f.attrs["content_hash"] == content and f["n_rows"][:].sum() == n and len(f["tile"]) == 10
+        assert f.attrs["content_hash"].decode() == content and f["n_rows"][:].sum() == n and len(f["tile"]) == 10
         tiles, counts = np.unique(a["tile"], return_counts=True)
         assert dict(zip(tiles, counts)) == {t: k for t, k in zip(f["tile"][:], f["n_rows"][:]) if k}
 
