@@ -1,6 +1,7 @@
 # Sourced by demo.sh, test.sh and bench.sh: finds the checkout, installs what is missing, builds, and sets up mpirun.
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 jobs=$(nproc 2>/dev/null || echo 2)
+PATH=$PATH:/usr/sbin # munged and slurmctld are there
 
 say() { printf '\n== %s\n' "$*"; }
 
@@ -9,7 +10,7 @@ build_needs="gcc:cmd:cc cmake:cmd:cmake make:cmd:make pkg-config:cmd:pkg-config 
   libhdf5-openmpi-dev:pc:hdf5-openmpi|hdf5-mpi|hdf5 libcfitsio-dev:pc:cfitsio libopenblas-dev:pc:openblas libyaml-dev:pc:yaml-0.1
   wcslib-dev:pc:wcslib libchealpix-dev:pc:chealpix libcjson-dev:pc:libcjson libxxhash-dev:pc:libxxhash
   librandom123-dev:h:Random123/philox.h"
-test_needs="libcmocka-dev:pc:cmocka clang-format:cmd:clang-format libcfitsio-bin:cmd:fpack|funpack"
+test_needs="libcmocka-dev:pc:cmocka clang-format:cmd:clang-format libcfitsio-bin:cmd:fpack|funpack slurm-wlm:cmd:sbatch munge:cmd:munged"
 python_needs="python3:cmd:python3 python3-numpy:py:numpy python3-scipy:py:scipy python3-h5py:py:h5py python3-astropy:py:astropy python3-matplotlib:py:matplotlib"
 
 have_one() { # kind name

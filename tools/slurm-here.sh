@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A throwaway SLURM on this machine, for tests: munged, slurmctld and slurmd in one folder, no accounting, as root.
-#   tools/slurm-here.sh start DIR [cpus]   starts it; then `export SLURM_CONF=DIR/slurm.conf`
+#   tools/slurm-here.sh start DIR [cpus]   starts it, pretending to have so many processors; then `export SLURM_CONF=DIR/slurm.conf`
 #   tools/slurm-here.sh stop DIR           stops it
 # Needs Debian's slurm-wlm and munge (apt-get install slurm-wlm munge).
 set -euo pipefail
@@ -35,7 +35,7 @@ SlurmctldHost=$host(127.0.0.1)
 SlurmctldPort=$(free_port)
 SlurmdPort=$(free_port)
 AuthType=auth/munge
-AuthInfo=socket=$dir/munge/socket
+AuthInfo=socket=$dir/munge/socket,cred_expire=15
 CryptoType=crypto/munge
 SlurmUser=root
 SlurmdUser=root
@@ -54,6 +54,7 @@ SelectTypeParameters=CR_Core
 MpiDefault=none
 JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/none
+SlurmdParameters=config_overrides
 ReturnToService=2
 KillWait=5
 MinJobAge=300
@@ -67,6 +68,7 @@ CONF
 start_munge() {
   local owner=root as=()
   if id munge >/dev/null 2>&1; then owner=munge as=(setpriv --reuid=munge --regid=munge --clear-groups); fi
+  chmod a+x "$dir"
   mkdir -p "$dir/munge"
   dd if=/dev/urandom of="$dir/munge/key" bs=1024 count=1 status=none
   chown -R "$owner" "$dir/munge"

@@ -9,6 +9,7 @@ typedef struct {
   double heartbeat_s, last_beat_s;
   uint32_t epoch;
   int32_t job;
+  int cancelled; /* the job under way is not wanted any more */
   /* The master, to notice that it is gone. */
   int master_pid, master_is_here;
   double patience_s, heard_s, looked_s;
@@ -31,9 +32,8 @@ static int beat(void *ctx)
   desk *d = ctx;
   nsl_message m;
   if (nsl_clock_s() - d->last_beat_s >= d->heartbeat_s) { send_beat(d); }
-  int cancelled = 0;
-  while (nsl_message_take(d->comm, 0, NSL_TAG_CANCEL, &m, NULL)) { cancelled |= m.epoch == d->epoch; }
-  return cancelled;
+  while (nsl_message_take(d->comm, 0, NSL_TAG_CANCEL, &m, NULL)) { d->cancelled |= m.epoch == d->epoch; }
+  return d->cancelled;
 }
 
 static int master_is_gone(desk *d, double now_s)
@@ -95,6 +95,7 @@ static void do_job(desk *d, const nsl_farm_worker *worker, const nsl_message *or
   nsl_message m = nsl_message_make(NSL_MSG_ANSWER);
   d->job = order->job;
   d->epoch = order->epoch;
+  d->cancelled = 0;
   m.job = order->job;
   m.epoch = order->epoch;
   m.attempt = order->attempt;
