@@ -203,6 +203,31 @@ cleanup:
   return st;
 }
 
+nsl_status nsl_glob_all(const char *const *patterns, size_t n_patterns, char ***paths, size_t *n, nsl_error *err)
+{
+  nsl_status st = NSL_OK;
+  char **found = NULL, **all = NULL;
+  size_t n_found = 0, n_all = 0;
+  for (size_t i = 0; i < n_patterns; i++) {
+    NSL_TRY(nsl_glob(patterns[i], &found, &n_found, err));
+    if (n_found == 0) { NSL_THROW(err, NSL_E_NOTFOUND, "no file matches %s", patterns[i]); }
+    char **longer = realloc(all, (n_all + n_found) * sizeof *longer);
+    if (!longer) { NSL_THROW(err, NSL_E_NOMEM, "list of files"); }
+    memcpy(longer + n_all, found, n_found * sizeof *found);
+    all = longer;
+    n_all += n_found;
+    free(found);
+    found = NULL;
+  }
+  *paths = all;
+  *n = n_all;
+  all = NULL;
+cleanup:
+  nsl_paths_free(found, found ? n_found : 0);
+  nsl_paths_free(all, all ? n_all : 0);
+  return st;
+}
+
 void nsl_paths_free(char **paths, size_t n)
 {
   for (size_t i = 0; paths && i < n; i++) { free(paths[i]); }

@@ -54,7 +54,7 @@ nsl_status nsl_infer_new(const char *model_path, const nsl_instrument *inst, int
   inf->max_batch = max_batch;
   inf->seed = seed;
   NSL_TRY(nsl_model_read(model_path, max_batch, 0, &inf->model, &inf->net, err));
-  NSL_TRY(nsl_model_fits_instrument(&inf->model, inst, model_path, err));
+  if (inst) { NSL_TRY(nsl_model_fits_instrument(&inf->model, inst, model_path, err)); }
   NSL_TRY(nsl_sample_kernel_init(&inf->kernel, &inf->model, err));
   size_t bins = (size_t)inf->model.grid.n;
   inf->samples = calloc(n, sizeof *inf->samples);

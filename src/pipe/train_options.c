@@ -18,29 +18,14 @@ void nsl_train_options_free(nsl_train_options *o)
   *o = (nsl_train_options){0};
 }
 
-/* Files of all patterns of a key, pattern by pattern; a pattern without a file is an error. */
+/* Files of all patterns of a key; a pattern without a file is an error. */
 static nsl_status expand(const nsl_config *cfg, const char *key, char ***paths, size_t *n, nsl_error *err)
 {
-  nsl_status st = NSL_OK;
   const char *const *patterns;
-  size_t n_patterns = nsl_config_list(cfg, key, &patterns), n_found = 0;
-  char **found = NULL;
-  for (size_t i = 0; i < n_patterns; i++) {
-    NSL_TRY(nsl_glob(patterns[i], &found, &n_found, err));
-    if (n_found == 0) {
-      NSL_THROW(err, NSL_E_CONFIG, "%s (%s): no file matches %s", key, nsl_config_origin(cfg, key), patterns[i]);
-    }
-    char **longer = realloc(*paths, (*n + n_found) * sizeof *longer);
-    if (!longer) { NSL_THROW(err, NSL_E_NOMEM, "list of files of %s", key); }
-    memcpy(longer + *n, found, n_found * sizeof *found);
-    *paths = longer;
-    *n += n_found;
-    free(found);
-    found = NULL;
-  }
-cleanup:
-  nsl_paths_free(found, found ? n_found : 0);
-  return st;
+  size_t n_patterns = nsl_config_list(cfg, key, &patterns);
+  nsl_status st = nsl_glob_all(patterns, n_patterns, paths, n, err);
+  if (st == NSL_E_NOTFOUND) { st = NSL_E_CONFIG; }
+  return st == NSL_OK ? st : nsl_error_context(err, st, "%s (%s)", key, nsl_config_origin(cfg, key));
 }
 
 nsl_status nsl_train_options_new(const nsl_config *cfg, nsl_train_options *out, nsl_error *err)

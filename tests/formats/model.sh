@@ -42,6 +42,15 @@ done
 expect 2 "$noslit" model inof whole.h5
 expect 1 "$noslit" model info stamps/train_00000.h5
 
+# A catalogue of stamps, and their truth.
+"$noslit" estimate whole.h5 "stamps/validation_*.h5" --out check.hdf5 --samples 8 --quiet
+expect 0 "$noslit" verify check.hdf5
+"$noslit" validate check.hdf5 --truth check.truth.h5 --draws 0 --json > check.json
+expect 1 "$noslit" estimate whole.h5 "stamps/nothing_*.h5" --out none.hdf5
+expect 1 "$noslit" estimate whole.h5 stamps/validation_00000.h5 stamps/validation_00000.h5 --out twice.hdf5
+expect 2 "$noslit" estimate whole.h5 --out none.hdf5
+[ ! -e twice.hdf5 ] || fail "a catalogue was left behind"
+
 "$python" - <<'PY'
 import json, h5py, numpy as np
 with h5py.File("stamps/train_00000.h5") as f:
@@ -59,4 +68,9 @@ with h5py.File("whole.h5") as f:
     assert graph[0].startswith("input name=x") and f.attrs["pdf_n"] == 320
     names = {line.split()[1].split("=")[1] for line in graph}
     assert {w.rsplit(".", 1)[0] for w in f["weights"]} <= names
+with h5py.File("check.hdf5") as f, h5py.File("check.truth.h5") as t, h5py.File("stamps/validation_00000.h5") as s:
+    assert np.array_equal(f["ancil/object_id"][:], t["object_id"][:]) and np.all(np.diff(t["object_id"][:]) > 0)
+    where = np.argsort(s["label/source_id"][:])
+    assert np.array_equal(s["label/z"][:][where], t["z"][:]) and np.array_equal(s["facts/snr"][:, 1][where], f["ancil/snr_gi"][:])
+    assert json.load(open("check.json"))["match"]["matched"] == len(t["z"]) - np.count_nonzero(t["type"][:] % 3)
 PY

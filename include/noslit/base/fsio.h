@@ -33,6 +33,8 @@ nsl_status nsl_disk_free(const char *path, int64_t *bytes, nsl_error *err);
 
 /* Expands a shell glob pattern into sorted paths. No match is an empty list. Caller frees with nsl_paths_free. */
 nsl_status nsl_glob(const char *pattern, char ***paths, size_t *n, nsl_error *err);
+/* Paths of all patterns, pattern by pattern; one without a match is NSL_E_NOTFOUND. Caller frees with nsl_paths_free. */
+nsl_status nsl_glob_all(const char *const *patterns, size_t n_patterns, char ***paths, size_t *n, nsl_error *err);
 void nsl_paths_free(char **paths, size_t n);
 
 #endif

@@ -8,7 +8,8 @@
 
 typedef struct nsl_infer nsl_infer;
 
-/* Loads the model. n_samples dropout samples, batches of at most max_batch stamps, dropout masks from seed and source id. */
+/* Loads the model. n_samples dropout samples, batches of at most max_batch stamps, dropout masks from seed and source id.
+ * inst NULL: the stamps' grids are for the caller to compare. */
 nsl_status nsl_infer_new(const char *model_path, const nsl_instrument *inst, int n_samples, int max_batch, uint64_t seed,
                          nsl_infer **out, nsl_error *err);
 void nsl_infer_free(nsl_infer *inf);
