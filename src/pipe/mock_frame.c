@@ -18,21 +18,26 @@ void nsl_mock_spectrum(nsl_mock *m, const nsl_mock_source *s, double *flam, nsl_
 }
 
 /* Adds source s, whose direct position is (x, y). flam: scratch. */
-static nsl_status add_source(nsl_mock *m, const nsl_mock_frame *f, nsl_wcs *wcs, const nsl_mock_source *s, double x, double y,
-                             double *flam, nsl_window *window, nsl_error *err)
+static nsl_status add_source(nsl_mock *m, const nsl_mock_frame *f, const nsl_mock_optics *optics, nsl_wcs *wcs,
+                             const nsl_mock_source *s, double x, double y, double *flam, nsl_window *window, nsl_error *err)
 {
   nsl_status st = NSL_OK;
   double j[4];
   nsl_mix mix;
   nsl_sed sed = {NSL_SPECTRUM_N, nsl_spectra_lambda(m->spectra), flam};
-  const nsl_grating *g = nsl_detector_grating(f->det, x);
-  if (!g || !(y > window->y0 - REACH_Y_PX && y < window->y0 + window->h + REACH_Y_PX)) { return NSL_OK; }
+  int g = nsl_mock_grating_at(f->det, x);
+  if (g < 0 || !(y > window->y0 - REACH_Y_PX && y < window->y0 + window->h + REACH_Y_PX)) { return NSL_OK; }
   NSL_TRY(nsl_wcs_jacobian(wcs, s->ra_deg, s->dec_deg, j, err));
-  nsl_mix_from_shape(&s->shape, m->psf_px[f->det->band], j, &mix);
+  nsl_mix_from_shape(&s->shape, optics->psf_px, j, &mix);
   nsl_mock_spectrum(m, s, flam, NULL);
-  NSL_TRY(nsl_mock_render(m, &m->inst->confs[g->conf], x, y, &mix, &sed, s->mag, m->exptime_s, window, err));
+  NSL_TRY(nsl_mock_render(m, &optics->conf[g], x, y, &mix, &sed, s->mag, m->exptime_s, window, err));
 cleanup:
   return st;
+}
+
+void nsl_mock_frame_optics(const nsl_mock *m, const nsl_mock_frame *f, nsl_mock_optics *out)
+{
+  nsl_mock_optics_draw(m, f->det, (uint64_t)f->det->id, 0, (uint64_t)(f->pointing * m->n_exposures + f->exposure), out);
 }
 
 nsl_status nsl_mock_light(nsl_mock *m, const nsl_mock_frame *f, nsl_wcs *wcs, long only, nsl_window *window, nsl_error *err)
@@ -40,13 +45,15 @@ nsl_status nsl_mock_light(nsl_mock *m, const nsl_mock_frame *f, nsl_wcs *wcs, lo
   nsl_status st = NSL_OK;
   size_t first = only < 0 ? 0 : (size_t)only, n = only < 0 ? m->n_sources : 1;
   double *ra = calloc(4 * n + NSL_SPECTRUM_N, sizeof *ra), *dec = ra + n, *x = dec + n, *y = x + n, *flam = y + n;
+  nsl_mock_optics optics;
   if (!ra) { NSL_THROW(err, NSL_E_NOMEM, "positions of %zu sources", n); }
+  nsl_mock_frame_optics(m, f, &optics);
   for (size_t i = 0; i < n; i++) {
     ra[i] = m->sources[first + i].ra_deg;
     dec[i] = m->sources[first + i].dec_deg;
   }
   NSL_TRY(nsl_wcs_sky_to_pixel(wcs, n, ra, dec, x, y, err));
-  for (size_t i = 0; i < n; i++) { NSL_TRY(add_source(m, f, wcs, &m->sources[first + i], x[i], y[i], flam, window, err)); }
+  for (size_t i = 0; i < n; i++) { NSL_TRY(add_source(m, f, &optics, wcs, &m->sources[first + i], x[i], y[i], flam, window, err)); }
 cleanup:
   free(ra);
   return st;
@@ -63,17 +70,21 @@ typedef struct {
 static nsl_status detect(nsl_mock *m, const nsl_mock_frame *f, planes *p, nsl_error *err)
 {
   int w = (int)f->det->nx, h = (int)f->det->ny;
-  float background = (float)((m->sky_rate[f->det->band] + m->detector.dark_e_s) * m->exptime_s), seconds = (float)m->exptime_s;
+  float dark = (float)(m->detector.dark_e_s * m->exptime_s), seconds = (float)m->exptime_s;
+  nsl_mock_optics optics;
+  nsl_window all = {1, 1, w, h, p->sci};
   float *scratch = malloc((size_t)w * ROWS_PER_BLOCK * sizeof *scratch);
   if (!scratch) { return nsl_fail(err, NSL_E_NOMEM, "noise of a frame"); }
-  for (size_t i = 0; i < p->n; i++) { p->sci[i] += background; }
+  nsl_mock_frame_optics(m, f, &optics);
+  nsl_status st = nsl_mock_add_sky(&optics.sky, m->sky_rate[f->det->band] * m->exptime_s, &all, err);
+  for (size_t i = 0; i < p->n; i++) { p->sci[i] += dark; }
   if (!nsl_config_bool(m->cfg, "simulate.clean")) {
     nsl_rng bad = nsl_rng_make(m->seed, NSL_RNG_CALIBRATION_ERROR, (uint64_t)f->det->id, 1);
     nsl_rng cosmic = nsl_rng_make(m->seed, NSL_RNG_COSMIC, (uint64_t)f->index, 0);
     nsl_mock_bad_pixels(&m->detector, m->bad_pixels, m->exptime_s, &bad, w, h, p->sci, p->dq);
     nsl_mock_cosmic_rays(&m->detector, &cosmic, w, h, p->sci, p->dq);
   }
-  for (int row = 0; row < h; row += ROWS_PER_BLOCK) {
+  for (int row = 0; row < h && st == NSL_OK; row += ROWS_PER_BLOCK) {
     size_t at = (size_t)row * (size_t)w, n = (size_t)(h - row < ROWS_PER_BLOCK ? h - row : ROWS_PER_BLOCK) * (size_t)w;
     nsl_rng r = nsl_rng_make(m->seed, NSL_RNG_NOISE, (uint64_t)f->index, (uint64_t)(100000 + row));
     nsl_mock_read_out(&m->detector, m->exptime_s, &r, n, p->sci + at, p->err + at, p->dq + at, scratch);
@@ -84,7 +95,7 @@ static nsl_status detect(nsl_mock *m, const nsl_mock_frame *f, planes *p, nsl_er
     p->dq16[i] = (int16_t)p->dq[i];
   }
   free(scratch);
-  return NSL_OK;
+  return st;
 }
 
 static nsl_status write_file(nsl_mock *m, const nsl_mock_frame *f, const planes *p, const char *path, nsl_error *err)

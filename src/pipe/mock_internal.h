@@ -57,6 +57,64 @@ double nsl_mock_true_snr(nsl_mock *m, int slot, const double *flam, const nsl_mi
 nsl_status nsl_mock_render(nsl_mock *m, const nsl_trace_conf *conf, double x_px, double y_px, const nsl_mix *mix,
                            const nsl_sed *sed, double mag, double scale_seconds, nsl_window *window, nsl_error *err);
 
+/* --- mock_errors.c: what the sky does and the instrument file does not know --- */
+typedef enum { NSL_WAVE_NORMAL, NSL_WAVE_UNIFORM, NSL_WAVE_FIXED } nsl_wave_shape;
+
+/* Sizes of the errors (simulate.error_*): rms, or half widths or the value itself of wavelength errors. */
+typedef struct {
+  nsl_wave_shape wave_shape;
+  double wave_grating_px, wave_exposure_px, dispersion, trace_px, psf, sky, stray;
+} nsl_error_sizes;
+
+nsl_error_sizes nsl_error_sizes_from(const nsl_config *cfg);
+/* One of them: simulate.clean means none, but for those that are set by name. */
+double nsl_error_size(const nsl_config *cfg, const char *key);
+
+#define NSL_SKY_WAVES 3
+/* The sky over its mean, minus 1: a few waves (flat field, scattered light) and a slope across the detector. */
+typedef struct {
+  double amplitude, slope_x, slope_y, nx, ny;
+  struct {
+    double kx, ky, phase;
+  } wave[NSL_SKY_WAVES];
+} nsl_sky_pattern;
+
+typedef struct {
+  double wave_px;    /* lines lie so many px towards the red of where the file says */
+  double dispersion; /* relative: their distances from the band's middle are so much larger */
+  double trace_px;   /* the trace lies so many rows higher */
+} nsl_grating_error;
+
+/* A detector on one exposure as it is. */
+typedef struct {
+  nsl_trace_conf conf[NSL_GRATINGS_MAX]; /* of its gratings; shares the instrument's sensitivities: not to be freed */
+  nsl_grating_error grating[NSL_GRATINGS_MAX];
+  double psf, psf_px; /* relative error of the PSF's width; the true width */
+  nsl_sky_pattern sky;
+} nsl_mock_optics;
+
+/* Streams are named by (id, part) for what lasts and by exposure for what does not: detector and 0 in a survey, galaxy and band in
+ * training stamps. */
+void nsl_mock_optics_draw(const nsl_mock *m, const nsl_detector *det, uint64_t id, uint64_t part, uint64_t exposure,
+                          nsl_mock_optics *out);
+int nsl_mock_grating_at(const nsl_detector *det, double x_px); /* index into the detector's gratings, -1 for none */
+/* Means of what a source meets, over its exposures. */
+typedef struct {
+  int n[2];
+  double wave_px[2]; /* by the stamp's bands */
+  double dispersion, trace_px, psf, sky;
+} nsl_mock_met;
+
+void nsl_mock_met_add(nsl_mock_met *met, const nsl_mock_optics *o, int grating, int slot, const nsl_trace *trace,
+                      const nsl_band *band);
+void nsl_mock_met_mean(nsl_mock_met *met); /* sums to means, 0 where there are none */
+/* Distance of the catalogue's position from the true one, arcsec. */
+double nsl_mock_astrometric_error(const nsl_mock_source *s, const nsl_source *entry);
+/* How much more sky there is at a place than where its sky is measured, relative. */
+double nsl_mock_sky_error(const nsl_sky_pattern *p, double x_px, double y_px);
+/* Adds the sky of a mean of `electrons` per px. */
+nsl_status nsl_mock_add_sky(const nsl_sky_pattern *p, double electrons, const nsl_window *w, nsl_error *err);
+
 /* --- mock_noise.c --- */
 /* Fills out[n] with standard normal numbers of a named stream; vectorised. */
 void nsl_mock_normals(nsl_rng *stream, float *out, size_t n);
@@ -103,6 +161,8 @@ nsl_status nsl_mock_put_wcs(const nsl_mock *m, const nsl_mock_frame *f, nsl_fits
 char *nsl_mock_outdir(const nsl_mock *m); /* caller frees */
 
 /* --- mock_frame.c --- */
+/* Detector and exposure as they are, errors of calibration included. */
+void nsl_mock_frame_optics(const nsl_mock *m, const nsl_mock_frame *f, nsl_mock_optics *out);
 /* Noise-free light of all survey sources, or of source `only` if that is not -1, on a window of a frame. */
 nsl_status nsl_mock_light(nsl_mock *m, const nsl_mock_frame *f, nsl_wcs *wcs, long only, nsl_window *window, nsl_error *err);
 /* Spectrum of a survey source on the observed grid. */
@@ -118,6 +178,7 @@ struct nsl_mock {
   double exptime_s, sky_mag;
   nsl_mock_detector detector;
   double bad_pixels;
+  nsl_error_sizes errors;
   nsl_spectra *spectra;
   nsl_renderer *renderer;
   double psf_px[NSL_BANDS_MAX], sky_rate[NSL_BANDS_MAX]; /* e-/s/px */

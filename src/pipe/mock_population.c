@@ -22,7 +22,7 @@ nsl_population nsl_population_from(const nsl_config *cfg)
       .quasar_fraction = nsl_config_real(cfg, "simulate.quasar_fraction"),
       .astrometric_error_arcsec = nsl_config_real(cfg, "simulate.astrometric_error"),
   };
-  if (nsl_config_bool(cfg, "simulate.clean")) { p.astrometric_error_arcsec = 0; }
+  p.astrometric_error_arcsec = nsl_error_size(cfg, "simulate.astrometric_error");
   return p;
 }
 

@@ -37,6 +37,7 @@ static nsl_status settings(nsl_mock *m, nsl_error *err)
   m->sky_mag = nsl_config_real(m->cfg, "simulate.sky_mag");
   m->detector = nsl_mock_detector_from(m->cfg, m->inst, m->exptime_s);
   m->bad_pixels = nsl_config_real(m->cfg, "simulate.bad_pixels");
+  m->errors = nsl_error_sizes_from(m->cfg);
   const nsl_population *p = &m->population;
   if (!(p->mag_max > p->mag_min)) {
     return nsl_fail(err, NSL_E_CONFIG, "%s: simulate.mag_max (%g) must be above simulate.mag_min (%g)", nsl_config_file(m->cfg),

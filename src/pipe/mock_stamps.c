@@ -39,6 +39,8 @@ typedef struct {
   float *own, *others, *sci[NSL_MOCK_EXPOSURES_MAX], *err[NSL_MOCK_EXPOSURES_MAX], *near[NSL_MOCK_EXPOSURES_MAX], *noise;
   int32_t *dq[NSL_MOCK_EXPOSURES_MAX];
   double light_own, light_others; /* in the extraction boxes of the stamp */
+  nsl_mock_optics optics;         /* of the exposure */
+  nsl_mock_met met;               /* errors of calibration that the stamp meets */
 } studio;
 
 static nsl_mock_set set_of(const nsl_config *cfg)
@@ -213,24 +215,26 @@ static setting draw_setting(const studio *s, int slot, nsl_rng *r)
   return g;
 }
 
-static nsl_status render_true(studio *s, const setting *g, int band, double x, double y, const nsl_mix *own, nsl_window *w,
-                              nsl_window *w_others, double mag, nsl_error *err)
+static nsl_status render_true(studio *s, const setting *g, double x, double y, const nsl_mock_source *src, nsl_window *w,
+                              nsl_window *w_others, nsl_error *err)
 {
   nsl_status st = NSL_OK;
   nsl_mock *m = s->m;
-  const nsl_grating *gr = nsl_detector_grating(g->det, x);
+  const nsl_mock_optics *o = &s->optics;
+  int grating = nsl_mock_grating_at(g->det, x);
+  nsl_mix mix;
   nsl_sed sed = {NSL_SPECTRUM_N, nsl_spectra_lambda(m->spectra), s->flam};
-  if (gr) { NSL_TRY(nsl_mock_render(m, &m->inst->confs[gr->conf], x, y, own, &sed, mag, m->exptime_s, w, err)); }
+  nsl_mix_from_shape(&src->shape, o->psf_px, g->j, &mix);
+  if (grating >= 0) { NSL_TRY(nsl_mock_render(m, &o->conf[grating], x, y, &mix, &sed, src->mag, m->exptime_s, w, err)); }
   for (size_t k = 0; k < s->n_neighbours; k++) {
     const neighbour *nb = &s->neighbours[k];
     double nx = x + g->j[0] * nb->east + g->j[1] * nb->north, ny = y + g->j[2] * nb->east + g->j[3] * nb->north;
-    const nsl_grating *grating = nsl_detector_grating(g->det, nx);
-    if (!grating) { continue; }
-    nsl_mix mix;
-    nsl_mix_from_shape(&nb->source.shape, m->psf_px[band], g->j, &mix);
+    grating = nsl_mock_grating_at(g->det, nx);
+    if (grating < 0) { continue; }
+    nsl_mix_from_shape(&nb->source.shape, o->psf_px, g->j, &mix);
     sed.flam = nb->flam;
-    NSL_TRY(nsl_mock_render(m, &m->inst->confs[grating->conf], nx, ny, &mix, &sed, nb->source.mag,
-                            m->exptime_s * pow(10, -0.4 * nb->source.mag), w_others, err));
+    NSL_TRY(nsl_mock_render(m, &o->conf[grating], nx, ny, &mix, &sed, nb->source.mag, m->exptime_s * pow(10, -0.4 * nb->source.mag),
+                            w_others, err));
   }
 cleanup:
   return st;
@@ -276,8 +280,8 @@ static void sum_box(const nsl_band *band, const nsl_trace *t, const nsl_window *
 }
 
 /* One exposure: fills planes e and the view. *used 0 when the trace is off the detector. */
-static nsl_status expose(studio *s, const setting *g, const nsl_mock_source *src, const nsl_source *entry, const nsl_mix *mix,
-                         int slot, int e, int n_used, nsl_view *view, int *used, nsl_error *err)
+static nsl_status expose(studio *s, const setting *g, const nsl_mock_source *src, const nsl_source *entry, int slot, int e,
+                         int n_used, nsl_view *view, int *used, nsl_error *err)
 {
   nsl_status st = NSL_OK;
   nsl_mock *m = s->m;
@@ -289,8 +293,8 @@ static nsl_status expose(studio *s, const setting *g, const nsl_mock_source *src
   /* The trace is where the catalogue says; the light is where the galaxy is. */
   double east = entry->ra_deg * 3600, north = entry->dec_deg * 3600;
   double cx = x + g->j[0] * east + g->j[1] * north, cy = y + g->j[2] * east + g->j[3] * north;
-  const nsl_grating *grating = nsl_detector_grating(g->det, cx);
-  const nsl_beam *a = grating ? nsl_trace_conf_beam(&m->inst->confs[grating->conf], 'A') : NULL;
+  int grating_index = nsl_mock_grating_at(g->det, cx);
+  const nsl_beam *a = grating_index >= 0 ? nsl_trace_conf_beam(&m->inst->confs[g->det->gratings[grating_index].conf], 'A') : NULL;
   long x0, y0, w, h;
   *used = 0;
   if (!a) { return NSL_OK; }
@@ -305,11 +309,16 @@ static nsl_status expose(studio *s, const setting *g, const nsl_mock_source *src
   nsl_window own = {(double)x0 + 1, (double)y0 + 1, (int)w, (int)h, s->own}, others = own, near = own;
   others.img = s->others;
   near.img = s->near[n_used];
-  NSL_TRY(render_true(s, g, bi, x, y, mix, &own, &others, src->mag, err));
+  nsl_mock_optics_draw(m, g->det, (uint64_t)src->id, 1 + (uint64_t)slot, (uint64_t)e, &s->optics);
+  nsl_mock_met_add(&s->met, &s->optics, grating_index, slot, &view->trace, band);
+  NSL_TRY(render_true(s, g, x, y, src, &own, &others, err));
   NSL_TRY(render_expected(s, g, bi, cx, cy, &near, err));
   sum_box(band, &view->trace, &own, &others, &s->light_own, &s->light_others);
-  float background = (float)((m->sky_rate[bi] + m->detector.dark_e_s) * m->exptime_s), *sci = s->sci[n_used];
-  for (size_t i = 0; i < n; i++) { sci[i] = s->own[i] + s->others[i] + background; }
+  float dark = (float)(m->detector.dark_e_s * m->exptime_s), *sci = s->sci[n_used];
+  for (size_t i = 0; i < n; i++) { sci[i] = s->own[i] + s->others[i] + dark; }
+  nsl_window whole = own;
+  whole.img = sci;
+  NSL_TRY(nsl_mock_add_sky(&s->optics.sky, m->sky_rate[bi] * m->exptime_s, &whole, err));
   if (!s->clean) {
     nsl_mock_bad_pixels(&m->detector, m->bad_pixels, m->exptime_s, &r, (int)w, (int)h, sci, s->dq[n_used]);
     nsl_mock_cosmic_rays(&m->detector, &r, (int)w, (int)h, sci, s->dq[n_used]);
@@ -334,12 +343,10 @@ static nsl_status make_band(studio *s, const nsl_mock_source *src, const nsl_sou
   nsl_view views[NSL_MOCK_EXPOSURES_MAX];
   nsl_rng r = nsl_rng_make(m->seed, NSL_RNG_POINTING, (uint64_t)src->id, (uint64_t)(2 + slot));
   setting g = draw_setting(s, slot, &r);
-  nsl_mix mix;
   int n_views = 0;
-  nsl_mix_from_shape(&src->shape, m->psf_px[m->inst->stamp_band[slot]], g.j, &mix);
   for (int e = 0; e < g.n_exp; e++) {
     int used;
-    NSL_TRY(expose(s, &g, src, entry, &mix, slot, e, n_views, &views[n_views], &used, err));
+    NSL_TRY(expose(s, &g, src, entry, slot, e, n_views, &views[n_views], &used, err));
     n_views += used;
   }
   NSL_TRY(nsl_view_room_reserve(&s->room, n_views > 0 ? n_views : 1, err));
@@ -371,6 +378,7 @@ static nsl_status make_stamp(studio *s, int64_t index, nsl_stamp *stamp, nsl_sta
   stamp->source_id = src.id;
   stamp->sersic_n = (float)entry.shape.sersic_n;
   s->light_own = s->light_others = 0;
+  s->met = (nsl_mock_met){0};
   for (int slot = 0; slot < NSL_STAMP_BANDS; slot++) { NSL_TRY(make_band(s, &src, &entry, slot, stamp, err)); }
   double all = s->light_own + s->light_others;
   *label = (nsl_stamp_label){.source_id = src.id,
@@ -383,6 +391,14 @@ static nsl_status make_stamp(studio *s, int64_t index, nsl_stamp *stamp, nsl_sta
                              .contamination = all > 0 ? (float)(s->light_others / all) : 0,
                              .type = src.kind == NSL_KIND_QUASAR ? 2 : 0,
                              .subtype = (int32_t)src.kind};
+  nsl_mock_met_mean(&s->met);
+  label->wave_error_gv = (float)s->met.wave_px[0];
+  label->wave_error_gi = (float)s->met.wave_px[1];
+  label->dispersion_error = (float)s->met.dispersion;
+  label->trace_error = (float)s->met.trace_px;
+  label->psf_error = (float)s->met.psf;
+  label->sky_error = (float)s->met.sky;
+  label->astrometric_error = (float)nsl_mock_astrometric_error(&src, &entry);
 cleanup:
   return st;
 }

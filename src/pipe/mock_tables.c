@@ -9,10 +9,58 @@
 
 #define EDGE_PX 20.0 /* a trace this near a detector's upper or lower edge has lost part of its box */
 
+/* The real numbers of a row of the truth. */
+enum {
+  MAG,
+  SNR_GV,
+  SNR_GI,
+  CONTAMINATION,
+  HALPHA,
+  OIII,
+  OII,
+  RE,
+  Q,
+  PA,
+  SERSIC_N,
+  WAVE_ERROR,
+  WAVE_ERROR_GV,
+  WAVE_ERROR_GI,
+  DISPERSION_ERROR,
+  TRACE_ERROR,
+  PSF_ERROR,
+  SKY_ERROR,
+  ASTROMETRIC_ERROR,
+  N_REALS
+};
+
+static const struct {
+  const char *name, *unit, *ucd, *comment;
+} reals[N_REALS] = {
+    [MAG] = {"MAG", "mag", "phot.mag;em.opt.I", "true, AB, 6900-8200 A"},
+    [SNR_GV] = {"SNR_GV", NULL, "stat.snr", "noise-free mean of F/sigma, 27 rows"},
+    [SNR_GI] = {"SNR_GI", NULL, "stat.snr", "noise-free mean of F/sigma, 27 rows"},
+    [CONTAMINATION] = {"CONTAMINATION", NULL, NULL, "others' share of the light in the box"},
+    [HALPHA] = {"HALPHA_FLUX", "erg s-1 cm-2", "phot.flux;em.line.Halpha", NULL},
+    [OIII] = {"OIII_5008_FLUX", "erg s-1 cm-2", "phot.flux;em.line.OIII", NULL},
+    [OII] = {"OII_3728_FLUX", "erg s-1 cm-2", "phot.flux;em.line", "both lines"},
+    [RE] = {"RE", "arcsec", "phys.angSize", "true half-light radius"},
+    [Q] = {"Q", NULL, NULL, "true axis ratio"},
+    [PA] = {"PA", "deg", "pos.posAng", "true, north through east"},
+    [SERSIC_N] = {"SERSIC_N", NULL, NULL, "true"},
+    [WAVE_ERROR] = {"WAVE_ERROR_PX", "pix", "stat.error;em.wl", "lines lie so far to the red of the solution, mean of both bands"},
+    [WAVE_ERROR_GV] = {"WAVE_ERROR_GV_PX", "pix", "stat.error;em.wl", "the same in GV"},
+    [WAVE_ERROR_GI] = {"WAVE_ERROR_GI_PX", "pix", "stat.error;em.wl", "the same in GI"},
+    [DISPERSION_ERROR] = {"DISPERSION_ERROR", NULL, "stat.error", "relative"},
+    [TRACE_ERROR] = {"TRACE_ERROR_PX", "pix", "stat.error", "rows from where the solution has the trace"},
+    [PSF_ERROR] = {"PSF_ERROR", NULL, "stat.error", "relative, of the width"},
+    [SKY_ERROR] = {"SKY_ERROR", NULL, "stat.error", "sky at the trace over that 26 rows off, minus 1"},
+    [ASTROMETRIC_ERROR] = {"ASTROMETRIC_ERROR", "arcsec", "stat.error;pos", "of the catalogue's position"}};
+
 typedef struct {
   int64_t *id;
   double *ra, *dec, *z, *zerr;
-  float *mag, *snr_gv, *snr_gi, *contamination, *ha, *oiii, *oii, *re, *q, *pa, *sersic_n;
+  float *real; /* [N_REALS][n] */
+  size_t n;
   int32_t *zwarn, *n_gv, *n_gi;
   char *spectype, *type;
 } columns;
@@ -80,6 +128,7 @@ cleanup:
 typedef struct {
   int n_exp[2];
   double own[2], others[2]; /* light in the box of one exposure a band */
+  nsl_mock_met met;
 } fate;
 
 /* Sums a window over the source's box. */
@@ -143,7 +192,9 @@ static nsl_status follow_frame(nsl_mock *m, int index, fate *fates, nsl_error *e
   char *cards = nsl_mock_wcs_cards(m, &f, &n_cards);
   nsl_wcs *wcs = NULL;
   nsl_window all = {1, 1, (int)f.det->nx, (int)f.det->ny, NULL};
+  nsl_mock_optics optics;
   if (!cards) { NSL_THROW(err, NSL_E_NOMEM, "header of a frame"); }
+  nsl_mock_frame_optics(m, &f, &optics);
   NSL_TRY(nsl_wcs_new(cards, n_cards, "mock", &wcs, err));
   for (size_t i = 0; i < m->n_sources; i++) {
     const nsl_mock_source *s = &m->sources[i];
@@ -151,7 +202,9 @@ static nsl_status follow_frame(nsl_mock *m, int index, fate *fates, nsl_error *e
     nsl_trace t;
     if (!s->catalogued) { continue; }
     NSL_TRY(nsl_wcs_sky_to_pixel(wcs, 1, &s->ra_deg, &s->dec_deg, &x, &y, err));
-    if (!find_trace(&f, band, m->inst, x, y, &t) || fates[i].n_exp[slot]++ > 0) { continue; }
+    if (!find_trace(&f, band, m->inst, x, y, &t)) { continue; }
+    nsl_mock_met_add(&fates[i].met, &optics, nsl_mock_grating_at(f.det, x), slot, &t, band);
+    if (fates[i].n_exp[slot]++ > 0) { continue; }
     if (!all.img) {
       all.img = calloc((size_t)all.w * (size_t)all.h, sizeof *all.img);
       if (!all.img) { NSL_THROW(err, NSL_E_NOMEM, "light of a frame"); }
@@ -169,20 +222,18 @@ cleanup:
 static int columns_alloc(columns *c, size_t n)
 {
   memset(c, 0, sizeof *c);
-  n = n ? n : 1;
-  c->id = malloc(n * sizeof *c->id);
-  c->ra = malloc(4 * n * sizeof *c->ra);
-  c->mag = malloc(11 * n * sizeof *c->mag);
-  c->zwarn = malloc(3 * n * sizeof *c->zwarn);
-  c->spectype = calloc(n, SPECTYPE_WIDTH);
-  c->type = calloc(n, TYPE_WIDTH);
-  if (!c->id || !c->ra || !c->mag || !c->zwarn || !c->spectype || !c->type) { return 0; }
+  c->n = n ? n : 1;
+  c->id = malloc(c->n * sizeof *c->id);
+  c->ra = malloc(4 * c->n * sizeof *c->ra);
+  c->real = malloc(N_REALS * c->n * sizeof *c->real);
+  c->zwarn = malloc(3 * c->n * sizeof *c->zwarn);
+  c->spectype = calloc(c->n, SPECTYPE_WIDTH);
+  c->type = calloc(c->n, TYPE_WIDTH);
+  if (!c->id || !c->ra || !c->real || !c->zwarn || !c->spectype || !c->type) { return 0; }
   double **d[] = {&c->dec, &c->z, &c->zerr};
-  for (int k = 0; k < 3; k++) { *d[k] = c->ra + (size_t)(k + 1) * n; }
-  float **f[] = {&c->snr_gv, &c->snr_gi, &c->contamination, &c->ha, &c->oiii, &c->oii, &c->re, &c->q, &c->pa, &c->sersic_n};
-  for (int k = 0; k < 10; k++) { *f[k] = c->mag + (size_t)(k + 1) * n; }
-  c->n_gv = c->zwarn + n;
-  c->n_gi = c->zwarn + 2 * n;
+  for (size_t k = 0; k < 3; k++) { *d[k] = c->ra + (k + 1) * c->n; }
+  c->n_gv = c->zwarn + c->n;
+  c->n_gi = c->zwarn + 2 * c->n;
   return 1;
 }
 
@@ -190,13 +241,13 @@ static void columns_free(columns *c)
 {
   free(c->id);
   free(c->ra);
-  free(c->mag);
+  free(c->real);
   free(c->zwarn);
   free(c->spectype);
   free(c->type);
 }
 
-static void fill_row(nsl_mock *m, const nsl_mock_source *s, const fate *e, double *flam, columns *c, size_t k)
+static void fill_row(nsl_mock *m, const nsl_mock_source *s, fate *e, double *flam, columns *c, size_t k)
 {
   nsl_line_fluxes lines;
   double j = 1 / m->inst->pixel_scale_arcsec, map[4] = {-j, 0, 0, j}, snr[2], own = e->own[0] + e->own[1],
@@ -213,19 +264,33 @@ static void fill_row(nsl_mock *m, const nsl_mock_source *s, const fate *e, doubl
   c->z[k] = s->z;
   c->zerr[k] = 0;
   c->zwarn[k] = 0;
-  c->mag[k] = (float)s->mag;
-  c->snr_gv[k] = (float)snr[0];
-  c->snr_gi[k] = (float)snr[1];
-  c->contamination[k] = own + others > 0 ? (float)(others / (own + others)) : 0;
   c->n_gv[k] = e->n_exp[0];
   c->n_gi[k] = e->n_exp[1];
-  c->ha[k] = (float)lines.ha;
-  c->oiii[k] = (float)lines.oiii5008;
-  c->oii[k] = (float)lines.oii3728;
-  c->re[k] = (float)s->shape.re_arcsec;
-  c->q[k] = (float)s->shape.q;
-  c->pa[k] = (float)s->shape.pa_deg;
-  c->sersic_n[k] = (float)s->shape.sersic_n;
+  nsl_mock_met_mean(&e->met);
+  const nsl_mock_met *met = &e->met;
+  nsl_source entry;
+  nsl_population_catalogue_entry(&m->population, m->seed, s, &entry);
+  const double value[N_REALS] = {[MAG] = s->mag,
+                                 [SNR_GV] = snr[0],
+                                 [SNR_GI] = snr[1],
+                                 [CONTAMINATION] = own + others > 0 ? others / (own + others) : 0,
+                                 [HALPHA] = lines.ha,
+                                 [OIII] = lines.oiii5008,
+                                 [OII] = lines.oii3728,
+                                 [RE] = s->shape.re_arcsec,
+                                 [Q] = s->shape.q,
+                                 [PA] = s->shape.pa_deg,
+                                 [SERSIC_N] = s->shape.sersic_n,
+                                 [WAVE_ERROR] =
+                                     (met->n[0] * met->wave_px[0] + met->n[1] * met->wave_px[1]) / fmax(met->n[0] + met->n[1], 1),
+                                 [WAVE_ERROR_GV] = met->wave_px[0],
+                                 [WAVE_ERROR_GI] = met->wave_px[1],
+                                 [DISPERSION_ERROR] = met->dispersion,
+                                 [TRACE_ERROR] = met->trace_px,
+                                 [PSF_ERROR] = met->psf,
+                                 [SKY_ERROR] = met->sky,
+                                 [ASTROMETRIC_ERROR] = nsl_mock_astrometric_error(s, &entry)};
+  for (size_t r = 0; r < N_REALS; r++) { c->real[r * c->n + k] = (float)value[r]; }
   memcpy(c->spectype + k * SPECTYPE_WIDTH, spectype_of(s->kind), strlen(spectype_of(s->kind)));
   memcpy(c->type + k * TYPE_WIDTH, kind_name[s->kind], strlen(kind_name[s->kind]));
 }
@@ -243,7 +308,7 @@ static nsl_status write_truth(nsl_mock *m, const char *path, nsl_error *err)
   for (size_t i = 0; i < m->n_sources; i++) {
     if (m->sources[i].catalogued) { fill_row(m, &m->sources[i], &fates[i], flam, &c, k++); }
   }
-  const nsl_fits_column table[] = {
+  nsl_fits_column table[10 + N_REALS] = {
       {"TARGETID", NULL, "meta.id;meta.main", "ID of the catalogue", NSL_FITS_I64, 1, c.id},
       {"TARGET_RA", "deg", "pos.eq.ra;meta.main", "true position", NSL_FITS_F64, 1, c.ra},
       {"TARGET_DEC", "deg", "pos.eq.dec;meta.main", "true position", NSL_FITS_F64, 1, c.dec},
@@ -251,20 +316,13 @@ static nsl_status write_truth(nsl_mock *m, const char *path, nsl_error *err)
       {"ZERR", NULL, "stat.error;src.redshift", NULL, NSL_FITS_F64, 1, c.zerr},
       {"ZWARN", NULL, "meta.code.qual", "0 is good", NSL_FITS_I32, 1, c.zwarn},
       {"SPECTYPE", NULL, "src.class", NULL, NSL_FITS_TEXT, SPECTYPE_WIDTH, c.spectype},
-      {"MAG", "mag", "phot.mag;em.opt.I", "true, AB, 6900-8200 A", NSL_FITS_F32, 1, c.mag},
-      {"SNR_GV", NULL, "stat.snr", "noise-free mean of F/sigma, 27 rows", NSL_FITS_F32, 1, c.snr_gv},
-      {"SNR_GI", NULL, "stat.snr", "noise-free mean of F/sigma, 27 rows", NSL_FITS_F32, 1, c.snr_gi},
-      {"CONTAMINATION", NULL, NULL, "others' share of the light in the box", NSL_FITS_F32, 1, c.contamination},
       {"N_EXP_GV", NULL, "meta.number", NULL, NSL_FITS_I32, 1, c.n_gv},
       {"N_EXP_GI", NULL, "meta.number", NULL, NSL_FITS_I32, 1, c.n_gi},
-      {"HALPHA_FLUX", "erg s-1 cm-2", "phot.flux;em.line.Halpha", NULL, NSL_FITS_F32, 1, c.ha},
-      {"OIII_5008_FLUX", "erg s-1 cm-2", "phot.flux;em.line.OIII", NULL, NSL_FITS_F32, 1, c.oiii},
-      {"OII_3728_FLUX", "erg s-1 cm-2", "phot.flux;em.line", "both lines", NSL_FITS_F32, 1, c.oii},
-      {"RE", "arcsec", "phys.angSize", "true half-light radius", NSL_FITS_F32, 1, c.re},
-      {"Q", NULL, NULL, "true axis ratio", NSL_FITS_F32, 1, c.q},
-      {"PA", "deg", "pos.posAng", "true, north through east", NSL_FITS_F32, 1, c.pa},
-      {"SERSIC_N", NULL, NULL, "true", NSL_FITS_F32, 1, c.sersic_n},
       {"TYPE", NULL, "src.class", "kind in the mock's population", NSL_FITS_TEXT, TYPE_WIDTH, c.type}};
+  for (size_t r = 0; r < N_REALS; r++) {
+    table[10 + r] =
+        (nsl_fits_column){reals[r].name, reals[r].unit, reals[r].ucd, reals[r].comment, NSL_FITS_F32, 1, c.real + r * c.n};
+  }
   NSL_TRY(nsl_fits_create(path, 1, &w, err));
   NSL_TRY(nsl_fits_add_table(w, "TRUTH", (long)n, sizeof table / sizeof *table, table, err));
   st = nsl_fits_finish(w, err);

@@ -11,23 +11,28 @@ typedef struct {
   int per_band;  /* [n][2] instead of [n] */
   size_t offset; /* in nsl_stamp_record; of band 0 */
   size_t stride; /* from band to band */
+  int since;     /* version of the format */
 } column;
 
-#define LABEL(member, type)                                                \
-  {                                                                        \
-    "label/" #member, type, 0, offsetof(nsl_stamp_record, label.member), 0 \
+#define LABEL(member, type)                                                   \
+  {                                                                           \
+    "label/" #member, type, 0, offsetof(nsl_stamp_record, label.member), 0, 1 \
   }
-#define BAND(member, type)                                                                             \
-  {                                                                                                    \
-    "facts/" #member, type, 1, offsetof(nsl_stamp_record, band[0].member), sizeof(nsl_stamp_band_info) \
+#define ERROR_LABEL(member)                                                         \
+  {                                                                                 \
+    "label/" #member, NSL_H5_F32, 0, offsetof(nsl_stamp_record, label.member), 0, 2 \
   }
-#define SCALE(member)                                                                                     \
+#define BAND(member, type)                                                                                \
   {                                                                                                       \
-    "scale/" #member, NSL_H5_F32, 1, offsetof(nsl_stamp_record, scale[0].member), sizeof(nsl_stamp_scale) \
+    "facts/" #member, type, 1, offsetof(nsl_stamp_record, band[0].member), sizeof(nsl_stamp_band_info), 1 \
   }
-#define FACT(member, type)                                           \
-  {                                                                  \
-    "facts/" #member, type, 0, offsetof(nsl_stamp_record, member), 0 \
+#define SCALE(member)                                                                                        \
+  {                                                                                                          \
+    "scale/" #member, NSL_H5_F32, 1, offsetof(nsl_stamp_record, scale[0].member), sizeof(nsl_stamp_scale), 1 \
+  }
+#define FACT(member, type)                                              \
+  {                                                                     \
+    "facts/" #member, type, 0, offsetof(nsl_stamp_record, member), 0, 1 \
   }
 
 static const column columns[] = {LABEL(source_id, NSL_H5_I64),
@@ -40,6 +45,13 @@ static const column columns[] = {LABEL(source_id, NSL_H5_I64),
                                  LABEL(contamination, NSL_H5_F32),
                                  LABEL(type, NSL_H5_I32),
                                  LABEL(subtype, NSL_H5_I32),
+                                 ERROR_LABEL(wave_error_gv),
+                                 ERROR_LABEL(wave_error_gi),
+                                 ERROR_LABEL(dispersion_error),
+                                 ERROR_LABEL(trace_error),
+                                 ERROR_LABEL(psf_error),
+                                 ERROR_LABEL(sky_error),
+                                 ERROR_LABEL(astrometric_error),
                                  BAND(n_exp, NSL_H5_I32),
                                  BAND(exptime_s, NSL_H5_F32),
                                  BAND(coverage, NSL_H5_F32),
@@ -81,13 +93,14 @@ cleanup:
   return st;
 }
 
-nsl_status nsl_stamp_records_read(nsl_h5 *f, nsl_stamp_record *records, size_t n, nsl_error *err)
+nsl_status nsl_stamp_records_read(nsl_h5 *f, int version, nsl_stamp_record *records, size_t n, nsl_error *err)
 {
   nsl_status st = NSL_OK;
   char *flat = malloc((n + 1) * NSL_STAMP_BANDS * sizeof(int64_t));
   if (!flat) { NSL_THROW(err, NSL_E_NOMEM, "columns of %zu stamps", n); }
   for (int k = 0; k < N_COLUMNS; k++) {
     const column *c = &columns[k];
+    if (c->since > version) { continue; }
     size_t size = nsl_h5_type_size(c->type), m = per_row(c);
     NSL_TRY(nsl_h5_read(f, c->path, c->type, n * m, flat, err));
     for (size_t i = 0; i < n * m; i++) { memcpy((char *)&records[i / m] + c->offset + i % m * c->stride, flat + i * size, size); }
@@ -97,12 +110,13 @@ cleanup:
   return st;
 }
 
-int64_t nsl_stamp_record_hash(const nsl_stamp_record *r, const nsl_stamp_block *b, size_t i)
+int64_t nsl_stamp_record_hash(int version, const nsl_stamp_record *r, const nsl_stamp_block *b, size_t i)
 {
   char facts[N_COLUMNS * NSL_STAMP_BANDS * sizeof(int64_t)];
   size_t used = 0;
   for (int k = 0; k < HASH_COLUMN; k++) {
     const column *c = &columns[k];
+    if (c->since > version) { continue; }
     size_t size = nsl_h5_type_size(c->type);
     for (size_t j = 0; j < per_row(c); j++) {
       memcpy(facts + used, (const char *)r + c->offset + j * c->stride, size);

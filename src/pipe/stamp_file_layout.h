@@ -12,8 +12,8 @@
 #include "pipe/band_attributes.h"
 
 #define NSL_STAMPS_FORMAT "noslit-stamps"
-#define NSL_STAMPS_VERSION 1
-#define NSL_STAMPS_BLOCK 64 /* stamps that are allocated, read and written together */
+#define NSL_STAMPS_VERSION 2 /* 1 has no errors of calibration; it is still read */
+#define NSL_STAMPS_BLOCK 64  /* stamps that are allocated, read and written together */
 
 typedef struct {
   float quantum, ln_var_min, ln_var_step, contamination_max;
@@ -45,12 +45,12 @@ void nsl_stamp_unpack_band(const int16_t *pf, const uint8_t *pv, const uint8_t *
                            float *variance, float *contamination);
 
 /* Hash of a record and its packed planes (stamp i of the block). */
-int64_t nsl_stamp_record_hash(const nsl_stamp_record *r, const nsl_stamp_block *b, size_t i);
+int64_t nsl_stamp_record_hash(int version, const nsl_stamp_record *r, const nsl_stamp_block *b, size_t i);
 /* Hash of a whole file's meaning: band grids and all record hashes. */
 nsl_hash nsl_stamps_content_hash(const nsl_band band[NSL_STAMP_BANDS], const int64_t *hashes, size_t n);
 
-/* All columns of records, as datasets of the file. */
+/* All columns of records, as datasets of the file; those that a version does not have are left alone. */
 nsl_status nsl_stamp_records_write(nsl_h5 *f, const nsl_stamp_record *records, size_t n, nsl_error *err);
-nsl_status nsl_stamp_records_read(nsl_h5 *f, nsl_stamp_record *records, size_t n, nsl_error *err);
+nsl_status nsl_stamp_records_read(nsl_h5 *f, int version, nsl_stamp_record *records, size_t n, nsl_error *err);
 
 #endif

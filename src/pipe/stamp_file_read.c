@@ -7,6 +7,7 @@
 
 struct nsl_stamp_reader {
   int rank, size;
+  int version; /* of the shard being read */
   nsl_band band[NSL_STAMP_BANDS];
   size_t n, capacity, total; /* stamps kept; total: of all ranks */
   nsl_stamp_record *records; /* [n] */
@@ -62,9 +63,9 @@ static nsl_status read_head(nsl_stamp_reader *r, nsl_h5 *f, const char *first_pa
     NSL_THROW(err, NSL_E_FORMAT, "not a stamp file: make one with `noslit simulate --stamps`");
   }
   NSL_TRY(nsl_h5_get_i64(f, "/", "version", &version, err));
-  if (version != NSL_STAMPS_VERSION) {
-    NSL_THROW(err, NSL_E_FORMAT, "stamp file version %lld, this program reads version %d: make the stamps again",
-              (long long)version, NSL_STAMPS_VERSION);
+  if (version < 1 || version > NSL_STAMPS_VERSION) {
+    NSL_THROW(err, NSL_E_FORMAT, "stamp file version %lld, this program reads up to %d: make the stamps again", (long long)version,
+              NSL_STAMPS_VERSION);
   }
   NSL_TRY(nsl_h5_get_i64(f, "/", "n_stamps", &count, err));
   NSL_TRY(nsl_h5_get_text(f, "/", "content_hash", &hex, err));
@@ -78,6 +79,7 @@ static nsl_status read_head(nsl_stamp_reader *r, nsl_h5 *f, const char *first_pa
     if (difference) { NSL_THROW(err, NSL_E_MISMATCH, "%s as in %s: do not mix stamps of two instruments", difference, first_path); }
   }
   memcpy(r->band, band, sizeof band);
+  r->version = (int)version;
   *n = (size_t)count;
 cleanup:
   free(format);
@@ -114,7 +116,7 @@ static nsl_status read_planes(nsl_stamp_reader *r, nsl_h5 *f, size_t first, size
   NSL_TRY(nsl_h5_read_rows(f, "/variance", NSL_H5_U8, NSL_STAMP_PIXELS, first, count, b->variance + at, err));
   NSL_TRY(nsl_h5_read_rows(f, "/contamination", NSL_H5_U8, NSL_STAMP_PIXELS, first, count, b->contamination + at, err));
   for (size_t i = 0; i < count; i++) {
-    if (nsl_stamp_record_hash(&r->records[r->n + i], b, slot + i) != r->records[r->n + i].hash) {
+    if (nsl_stamp_record_hash(r->version, &r->records[r->n + i], b, slot + i) != r->records[r->n + i].hash) {
       NSL_THROW(err, NSL_E_CORRUPT, "stamp %zu does not match its hash: make the file again", first + i);
     }
   }
@@ -143,11 +145,11 @@ static nsl_status read_shard(nsl_stamp_reader *r, const char *path, const char *
   nsl_hash content;
   NSL_TRY(nsl_h5_open(path, &f, err));
   NSL_TRY(read_head(r, f, first_path, &n, &content, err));
-  all = malloc((n + 1) * sizeof *all);
+  all = calloc(n + 1, sizeof *all);
   if (!all || !reserve(r, n / (size_t)r->size + 1)) {
     NSL_THROW(err, NSL_E_NOMEM, "%zu stamps of %zu kB: use more nodes or fewer stamps", n, 4 * NSL_STAMP_PIXELS / 1000);
   }
-  NSL_TRY(nsl_stamp_records_read(f, all, n, err));
+  NSL_TRY(nsl_stamp_records_read(f, r->version, all, n, err));
   NSL_TRY(check_content(r, all, n, content, err));
   size_t size = (size_t)r->size, skip = ((size_t)r->rank + size - r->total % size) % size;
   for (size_t i = skip; i < n;) {

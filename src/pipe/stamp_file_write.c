@@ -82,7 +82,7 @@ nsl_status nsl_stamp_writer_add(nsl_stamp_writer *w, const nsl_stamp *stamp, con
       return nsl_error_context(err, st, "%s: stamp of source %lld, %s", w->path, (long long)label->source_id, w->band[b].name);
     }
   }
-  r->hash = nsl_stamp_record_hash(r, block, slot);
+  r->hash = nsl_stamp_record_hash(NSL_STAMPS_VERSION, r, block, slot);
   w->n++;
   return NSL_OK;
 }

@@ -20,7 +20,8 @@ typedef enum {
   NSL_RNG_COSMIC = 9,
   NSL_RNG_POINTING = 10,
   NSL_RNG_BOOTSTRAP = 11,
-  NSL_RNG_CALIBRATION_ERROR = 12
+  NSL_RNG_CALIBRATION_ERROR = 12,
+  NSL_RNG_OPTICS = 13
 } nsl_rng_purpose;
 
 typedef struct {

@@ -19,6 +19,9 @@ typedef struct {
   float contamination;            /* true fraction */
   int32_t type;                   /* 0 galaxy, 1 star, 2 quasar, 3 blend */
   int32_t subtype;                /* of the mock's population */
+  /* errors of calibration put in, means over the exposures: lines lie so many px to the red, relative error of the dispersion,
+   * rows, relative error of the PSF's width, relative sky left, arcsec of the catalogue's position */
+  float wave_error_gv, wave_error_gi, dispersion_error, trace_error, psf_error, sky_error, astrometric_error;
 } nsl_stamp_label;
 
 /* Keeps the stamps packed in memory (154 kB each) until finish writes and publishes the file. A plane that is not finite, or a

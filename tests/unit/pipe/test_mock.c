@@ -96,7 +96,8 @@ static void test_noise_matches_err(void **state)
   (void)state;
   nsl_instrument *inst = malloc(sizeof *inst);
   nsl_config *cfg;
-  nsl_mock *m = open_mock("noise", "  density: 0.001\n  cosmic_rays: 5\n  exposures: 1\n", &cfg, inst);
+  nsl_mock *m =
+      open_mock("noise", "  density: 0.001\n  cosmic_rays: 5\n  exposures: 1\n  error_sky: 0\n  stray_light: 0\n", &cfg, inst);
   assert_int_equal(nsl_mock_n_frames(m), 2);
   for (int frame = 0; frame < 2; frame++) {
     nsl_mock_frame f = nsl_mock_frame_at(m, frame);

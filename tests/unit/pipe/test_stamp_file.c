@@ -39,7 +39,9 @@ static void paint(nsl_stamp *s, uint64_t seed, float brightness)
 
 static nsl_stamp_label label_of(int64_t id)
 {
-  return (nsl_stamp_label){id, 0.1 + 0.001 * (double)id, 20.5f, 3, 4, 3.1f, 4.1f, 0.2f, (int32_t)(id % 3), 7};
+  return (nsl_stamp_label){
+      id,  0.1 + 0.001 * (double)id, 20.5f, 3, 4, 3.1f, 4.1f, 0.2f, (int32_t)(id % 3), 7, 0.1f, -0.2f, 3e-4f, 0.3f, 0.02f, 0.01f,
+      0.5f};
 }
 
 static void write_file(const char *path, int first, int n)
