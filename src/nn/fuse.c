@@ -7,8 +7,6 @@
 
 typedef struct {
   nsl_net *net;
-  int *readers;      /* how many nodes read a node */
-  int *reader;       /* one of them */
   nsl_chain *chains; /* at a convolution's index */
   int *step_of;      /* index of the chain's convolution (or of the pool) that a node belongs to, -1 */
   int *inside;       /* at a convolution's or pool's index: in the region */
@@ -16,12 +14,25 @@ typedef struct {
 
 static const nsl_node *node_at(const finder *f, int i) { return &f->net->graph.nodes[i]; }
 
+int nsl_only_reader(const nsl_net *net, int node)
+{
+  int reader = -1, count = 0;
+  for (int i = node + 1; i < net->graph.n; i++) {
+    for (int k = 0; k < net->graph.nodes[i].n_in; k++) {
+      if (net->graph.nodes[i].in[k] == node) {
+        reader = i;
+        count++;
+      }
+    }
+  }
+  return count == 1 ? reader : -1;
+}
+
 /* The only reader of i, if it is of this op and deterministic; else -1. */
 static int follower(const finder *f, int i, nsl_op op)
 {
-  if (f->readers[i] != 1 || i == f->net->output) { return -1; }
-  int r = f->reader[i];
-  return node_at(f, r)->op == op && !f->net->states[r].stochastic ? r : -1;
+  int r = i == f->net->output ? -1 : nsl_only_reader(f->net, i);
+  return r >= 0 && node_at(f, r)->op == op && !f->net->states[r].stochastic ? r : -1;
 }
 
 static void find_chain(finder *f, int conv)
@@ -46,13 +57,7 @@ static void find_chain(finder *f, int conv)
 
 static void list_candidates(finder *f)
 {
-  for (int i = 0; i < f->net->graph.n; i++) {
-    f->step_of[i] = -1;
-    for (int k = 0; k < node_at(f, i)->n_in; k++) {
-      f->readers[node_at(f, i)->in[k]]++;
-      f->reader[node_at(f, i)->in[k]] = i;
-    }
-  }
+  for (int i = 0; i < f->net->graph.n; i++) { f->step_of[i] = -1; }
   for (int i = 0; i < f->net->graph.n; i++) {
     nsl_op op = node_at(f, i)->op;
     if (f->net->states[i].stochastic) { continue; }
@@ -137,23 +142,16 @@ nsl_status nsl_net_fuse(nsl_net *net, nsl_error *err)
 {
   nsl_status st = NSL_OK;
   size_t n = (size_t)net->graph.n;
-  finder f = {.net = net,
-              .readers = calloc(n, sizeof(int)),
-              .reader = calloc(n, sizeof(int)),
-              .chains = calloc(n, sizeof(nsl_chain)),
-              .step_of = calloc(n, sizeof(int)),
-              .inside = calloc(n, sizeof(int))};
-  if (!f.readers || !f.reader || !f.chains || !f.step_of || !f.inside) {
-    NSL_THROW(err, NSL_E_NOMEM, "out of memory for the steps of %zu nodes", n);
-  }
+  finder f = {
+      .net = net, .chains = calloc(n, sizeof(nsl_chain)), .step_of = calloc(n, sizeof(int)), .inside = calloc(n, sizeof(int))};
+  if (!f.chains || !f.step_of || !f.inside) { NSL_THROW(err, NSL_E_NOMEM, "out of memory for the steps of %zu nodes", n); }
   list_candidates(&f);
   shrink(&f);
   for (int i = 0; i < net->graph.n; i++) {
     if (f.inside[i]) { NSL_TRY(install(&f, i, err)); }
   }
+  NSL_TRY(nsl_net_fuse_signals(net, err));
 cleanup:
-  free(f.readers);
-  free(f.reader);
   free(f.chains);
   free(f.step_of);
   free(f.inside);

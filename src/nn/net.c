@@ -182,7 +182,7 @@ void nsl_net_refresh(nsl_net *net)
   for (int i = 0; i < net->graph.n; i++) {
     nsl_node_state *s = &net->states[i];
     if (s->step && s->step->refresh) { s->step->refresh(s->step, net); }
-    if (s->impl->refresh && !s->step && !s->absorbed) {
+    if (s->impl->refresh && !s->absorbed && (!s->step || s->step->is_op)) {
       s->impl->refresh(&net->graph.nodes[i], s->in_shape, net->params + s->first_param, net->backend.kernels, s->prepared);
     }
   }

@@ -17,6 +17,7 @@ typedef struct {
   void *prepared;
   nsl_step *step;                    /* computes the node and those absorbed into it (step.h); else NULL */
   int absorbed;                      /* into another node's step: neither run nor kept */
+  int lanes;                         /* the output is [c][x][lane], NSL_LANES elements side by side */
   int n_in, in[NSL_NODE_INPUTS_MAX]; /* the nodes that are read: the graph's, or the step's */
   int stochastic;
   int needs_grad; /* has learned tensors, or an input that needs a gradient */
@@ -34,6 +35,8 @@ struct nsl_net {
   nsl_node_state *states;
   int *order;          /* execution order: deterministic nodes, then stochastic ones */
   int n_deterministic; /* nodes before the stochastic ones in order */
+  int n_front;         /* the first nodes of the order, which read large inputs: run one element at a time, so that those are read
+                          from memory once (inference) */
   int output;          /* node index */
 
   nsl_param *params;
@@ -64,6 +67,7 @@ typedef struct {
   int batched;
   const float *const *inputs;  /* of the net, at element 0 of the whole batch */
   int first;                   /* element of the whole batch at which this run begins */
+  int offset;                  /* element of the block at which this run begins */
   const nsl_dropout_key *drop; /* key of the run's first element */
   int sample_element;          /* >= 0: n samples of this element (of the block); deterministic inputs are shown to all of them */
 } nsl_run;

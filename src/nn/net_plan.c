@@ -5,7 +5,7 @@
 
 #include "step.h"
 
-enum { INFERENCE_BLOCK = 16, MC_CHUNK_MAX = 128, ALIGN = 16 /* floats */ };
+enum { INFERENCE_BLOCK = NSL_LANES, MC_CHUNK_MAX = 128, LARGE_INPUT = 4096 /* floats */, ALIGN = 16 /* floats */ };
 static const size_t mc_floats_max = (size_t)64 << 20; /* for the samples of one element */
 
 /* A buffer that is in use during [begin, end]. */
@@ -39,6 +39,19 @@ static size_t place(interval *list, int n)
   return extent;
 }
 
+/* The front ends at the last reader of a large input; a node before it that is not local ends it earlier. */
+static void choose_front(nsl_net *net)
+{
+  net->n_front = 0;
+  for (int r = 0; r < net->n_deterministic && !net->trainable && net->backend.fuses; r++) {
+    const nsl_node_state *s = &net->states[net->order[r]];
+    if (!s->impl->is_local || s->step || s->absorbed) { return; }
+    for (int k = 0; k < s->n_in; k++) {
+      if (net->states[s->in[k]].input >= 0 && net->states[s->in[k]].size >= LARGE_INPUT) { net->n_front = r + 1; }
+    }
+  }
+}
+
 static void choose_capacities(nsl_net *net)
 {
   size_t suffix = 0;
@@ -60,7 +73,8 @@ static void output_lives(const nsl_net *net, const int *rank, interval *lives)
   for (int i = 0; i < n; i++) {
     lives[rank[i]] = (interval){.begin = rank[i], .end = net->trainable ? n : rank[i]};
     if (net->states[i].input < 0 && !net->states[i].absorbed) {
-      lives[rank[i]].size = align(net->states[i].size * (size_t)net->states[i].capacity);
+      int elements = net->states[i].lanes ? NSL_LANES : net->states[i].capacity; /* a block fills at most all lanes */
+      lives[rank[i]].size = align(net->states[i].size * (size_t)elements);
     }
   }
   for (int i = 0; i < n; i++) {
@@ -71,6 +85,10 @@ static void output_lives(const nsl_net *net, const int *rank, interval *lives)
     }
   }
   lives[rank[net->output]].end = n;
+  for (int r = 0; r < net->n_front; r++) { /* they are run many times over */
+    lives[r].begin = 0;
+    if (lives[r].end < net->n_front) { lives[r].end = net->n_front; }
+  }
 }
 
 /* Gradients: the backward pass runs the order from its end; a node's gradient lives from its first written piece to its own turn.
@@ -98,7 +116,7 @@ static size_t largest_scratch(const nsl_net *net)
   for (int i = 0; i < net->graph.n; i++) {
     const nsl_node_state *s = &net->states[i];
     size_t need = 0;
-    if (s->step) {
+    if (s->step && !s->step->is_op) {
       need = s->step->scratch ? s->step->scratch(s->step, s->capacity) : 0;
     } else if (s->impl->scratch && !s->absorbed) {
       need = s->impl->scratch(&net->graph.nodes[i], s->in_shape, s->capacity, net->trainable);
@@ -126,7 +144,9 @@ static size_t largest_temp(const nsl_net *net)
 static size_t saved_size(const nsl_net *net, int i)
 {
   const nsl_node_state *s = &net->states[i];
-  return s->impl->saved && !s->step && !s->absorbed ? align(s->impl->saved(&net->graph.nodes[i], s->in_shape, s->capacity)) : 0;
+  return s->impl->saved && !s->absorbed && (!s->step || s->step->is_op)
+             ? align(s->impl->saved(&net->graph.nodes[i], s->in_shape, s->capacity))
+             : 0;
 }
 
 nsl_status nsl_net_plan(nsl_net *net, nsl_error *err)
@@ -138,6 +158,7 @@ nsl_status nsl_net_plan(nsl_net *net, nsl_error *err)
   if (!outs || !grads || !rank) { NSL_THROW(err, NSL_E_NOMEM, "out of memory for the plan of %d nodes", n); }
   for (int r = 0; r < n; r++) { rank[net->order[r]] = r; }
   choose_capacities(net);
+  choose_front(net);
   output_lives(net, rank, outs);
   gradient_lives(net, rank, grads);
   size_t out_extent = place(outs, n), grad_extent = place(grads, n), saved = 0, out_size = net->states[net->output].size;

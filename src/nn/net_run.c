@@ -23,7 +23,8 @@ nsl_call nsl_net_call(nsl_net *net, int i, const nsl_run *run)
                    .batched = run->batched,
                    .backend = &net->backend,
                    .kernels = net->backend.kernels,
-                   .out = s->out,
+                   .out = s->out + (size_t)run->offset * s->size,
+                   .out_lanes = s->lanes,
                    .saved = s->saved,
                    .scratch = net->scratch,
                    .param = net->params + s->first_param,
@@ -34,15 +35,29 @@ nsl_call nsl_net_call(nsl_net *net, int i, const nsl_run *run)
   for (int k = 0; k < s->n_in; k++) {
     const nsl_node_state *from = &net->states[s->in[k]];
     const float *data = from->input >= 0 ? run->inputs[from->input] + (size_t)run->first * from->size : from->out;
+    data += (size_t)run->offset * from->size;
     int one_for_all = run->sample_element >= 0 && !from->stochastic;
     call.in[k].data = one_for_all ? data + (size_t)run->sample_element * from->size : data;
     call.in[k].stride = one_for_all ? 0 : from->size;
+    call.in[k].lanes = from->lanes;
   }
   return call;
 }
 
+static void run_front(nsl_net *net, int to, const nsl_run *run)
+{
+  nsl_run one = *run;
+  one.n = 1;
+  for (one.offset = 0; one.offset < run->n; one.offset++) { nsl_net_run_nodes(net, 0, to, &one); }
+}
+
 void nsl_net_run_nodes(nsl_net *net, int from, int to, const nsl_run *run)
 {
+  int front = net->n_front < to ? net->n_front : to;
+  if (from == 0 && run->n > 1 && front > 0) {
+    run_front(net, front, run);
+    from = front;
+  }
   for (int r = from; r < to; r++) {
     int i = net->order[r];
     const nsl_node_state *s = &net->states[i];

@@ -29,6 +29,7 @@ typedef struct {
 typedef struct {
   const float *data;
   size_t stride;
+  int lanes; /* the batch is [c][x][NSL_LANES] instead (inference only; stride is void) */
 } nsl_view;
 
 struct nsl_call;
@@ -55,6 +56,7 @@ typedef struct nsl_call {
   const nsl_kernels *kernels; /* of the backend */
   nsl_view in[NSL_NODE_INPUTS_MAX];
   float *out;       /* [n][size of node->out] */
+  int out_lanes;    /* out is [c][x][NSL_LANES] instead */
   float *saved;     /* kept from forward to backward */
   float *scratch;   /* free use inside one call */
   nsl_param *param; /* the node's own, in the order of its specs */
@@ -73,6 +75,7 @@ typedef struct nsl_call {
 typedef struct {
   const char *word;
   int inputs_min, inputs_max;
+  int is_local;  /* element by element: a batch may be run in pieces, what is saved too */
   int is_affine; /* the output is an affine function of its inputs in EVAL and SAMPLE mode */
   /* Checks parameters and input shapes; fills *out. Message without the node's name (the caller puts it before). */
   nsl_status (*infer)(const nsl_node *node, const nsl_shape3 *in, nsl_shape3 *out, nsl_error *err);

@@ -128,6 +128,14 @@ static void put_lanes(const plan *p, float *to, const float *base, size_t stride
   }
 }
 
+/* The same from a signal whose lanes stand side by side already. */
+static void copy_lanes(const plan *p, float *to, const float *x, int length)
+{
+  size_t n = x ? (size_t)length * L : 0;
+  if (x) { memcpy(to, x, n * sizeof *to); }
+  memset(to + n, 0, ((size_t)p->plan.n * L - n) * sizeof *to);
+}
+
 /* After the FFT of a + i b: spectra of a and b (b may be NULL) at frequencies 0 .. n/2, to [freq] rows of step floats. */
 static void separate(const plan *p, float *a, float *b, size_t step)
 {
@@ -164,14 +172,21 @@ static void join(const plan *p, const float *a, const float *b, size_t step)
 }
 
 /* Spectra of n_c signals of up to LANES elements: signal c of element l at base + l * stride + c * length. */
-static void signals_to_spectra(const nsl_kernels *kernels, const plan *p, const float *base, size_t stride, int lanes, int n_c,
-                               int length, int reverse, float *spectra)
+static void signals_to_spectra(const nsl_kernels *kernels, const plan *p, nsl_view from, int lanes, int n_c, int length,
+                               int reverse, float *spectra)
 {
+  const float *base = from.data;
+  size_t stride = from.stride;
   size_t step = (size_t)n_c * 2 * L;
   for (int c = 0; c < n_c; c += 2) {
     int pair = c + 1 < n_c;
-    put_lanes(p, p->re, base + (size_t)c * (size_t)length, stride, lanes, length, reverse);
-    put_lanes(p, p->im, pair ? base + (size_t)(c + 1) * (size_t)length : NULL, stride, lanes, length, reverse);
+    if (from.lanes) {
+      copy_lanes(p, p->re, base + (size_t)c * (size_t)length * L, length);
+      copy_lanes(p, p->im, pair ? base + (size_t)(c + 1) * (size_t)length * L : NULL, length);
+    } else {
+      put_lanes(p, p->re, base + (size_t)c * (size_t)length, stride, lanes, length, reverse);
+      put_lanes(p, p->im, pair ? base + (size_t)(c + 1) * (size_t)length : NULL, stride, lanes, length, reverse);
+    }
     kernels->fft(&p->plan, p->re, p->im, p->work);
     separate(p, spectra + (size_t)c * 2 * L, pair ? spectra + (size_t)(c + 1) * 2 * L : NULL, step);
   }
@@ -275,6 +290,19 @@ static void write_output(const nsl_call *call, int element, int c, const float *
   for (int j = 0; j < m; j++) { out[j] = plane[(m - 1 - j) * L + lane] * scale + bias[j]; }
 }
 
+/* All lanes at once, side by side. */
+static void write_lanes(const nsl_call *call, int element, int c, const float *plane, int lane, float scale)
+{
+  int m = call->node->n_out;
+  float *out = call->out + (size_t)c * (size_t)m * L;
+  const float *bias = call->param[1].value + (size_t)c * (size_t)m;
+  (void)element;
+  for (int j = 0; j < m && lane == 0; j++, out += L) {
+    const float *from = plane + (size_t)(m - 1 - j) * L;
+    for (int l = 0; l < L; l++) { out[l] = from[l] * scale + bias[j]; }
+  }
+}
+
 static void write_input_grad(const nsl_call *call, int element, int c, const float *plane, int lane, float scale)
 {
   int w = call->in_shape[0].w;
@@ -291,10 +319,11 @@ static void forward(const nsl_call *call)
   for (int first = 0, b = 0; first < call->n; first += L, b++) {
     int lanes = call->n - first < L ? call->n - first : L;
     float *f = call->saved + (size_t)b * f_size, *out = call->scratch;
-    signals_to_spectra(call->kernels, p, call->in[0].data + (size_t)first * call->in[0].stride, call->in[0].stride, lanes, in->c,
-                       in->w, 0, f);
+    nsl_view view = call->in[0];
+    view.data += view.lanes ? 0 : (size_t)first * view.stride;
+    signals_to_spectra(call->kernels, p, view, lanes, in->c, in->w, 0, f);
     call->kernels->spectrum_correlate(p->n_freq, n_out, in->c, f, p->spectra, 2 * (size_t)in->c, 2, out);
-    spectra_to_signals(call, p, out, first, lanes, n_out, write_output);
+    spectra_to_signals(call, p, out, first, lanes, n_out, call->out_lanes ? write_lanes : write_output);
   }
 }
 
@@ -308,7 +337,8 @@ static void backward(const nsl_call *call)
   float *df = call->scratch, *d = df + f_size, *g = d + (size_t)n_blocks * d_size;
   for (int b = 0; b < n_blocks; b++) {
     int first = b * L, lanes = call->n - first < L ? call->n - first : L;
-    signals_to_spectra(call->kernels, p, call->dout + (size_t)first * size, size, lanes, n_out, m, 1, d + (size_t)b * d_size);
+    nsl_view view = {.data = call->dout + (size_t)first * size, .stride = size};
+    signals_to_spectra(call->kernels, p, view, lanes, n_out, m, 1, d + (size_t)b * d_size);
     if (!call->din[0]) { continue; }
     call->kernels->spectrum_correlate(p->n_freq, in->c, n_out, d + (size_t)b * d_size, p->spectra, 2, 2 * (size_t)in->c, df);
     spectra_to_signals(call, p, df, first, lanes, in->c, write_input_grad);

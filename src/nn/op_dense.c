@@ -65,6 +65,7 @@ static void backward(const nsl_call *call)
 }
 
 const nsl_op_impl nsl_op_dense = {.word = "dense",
+                                  .is_local = 1,
                                   .inputs_min = 1,
                                   .inputs_max = 1,
                                   .is_affine = 1,

@@ -37,6 +37,7 @@ static void add_backward(const nsl_call *call)
 }
 
 const nsl_op_impl nsl_op_add = {.word = "add",
+                                .is_local = 1,
                                 .inputs_min = 2,
                                 .inputs_max = 2,
                                 .is_affine = 1,
@@ -70,6 +71,7 @@ static void bias_backward(const nsl_call *call)
 }
 
 const nsl_op_impl nsl_op_bias = {.word = "bias",
+                                 .is_local = 1,
                                  .inputs_min = 1,
                                  .inputs_max = 1,
                                  .is_affine = 1,
@@ -91,8 +93,13 @@ static void relu_backward(const nsl_call *call)
   call->kernels->relu_grad((size_t)call->n * nsl_shape_size(call->node->out), call->in[0].data, call->dout, call->din[0]);
 }
 
-const nsl_op_impl nsl_op_relu = {
-    .word = "relu", .inputs_min = 1, .inputs_max = 1, .infer = infer_same, .forward = relu_forward, .backward = relu_backward};
+const nsl_op_impl nsl_op_relu = {.word = "relu",
+                                 .is_local = 1,
+                                 .inputs_min = 1,
+                                 .inputs_max = 1,
+                                 .infer = infer_same,
+                                 .forward = relu_forward,
+                                 .backward = relu_backward};
 
 static void gelu_forward(const nsl_call *call)
 {
@@ -105,8 +112,13 @@ static void gelu_backward(const nsl_call *call)
   call->kernels->gelu_grad((size_t)call->n * nsl_shape_size(call->node->out), call->in[0].data, call->dout, call->din[0]);
 }
 
-const nsl_op_impl nsl_op_gelu = {
-    .word = "gelu", .inputs_min = 1, .inputs_max = 1, .infer = infer_same, .forward = gelu_forward, .backward = gelu_backward};
+const nsl_op_impl nsl_op_gelu = {.word = "gelu",
+                                 .is_local = 1,
+                                 .inputs_min = 1,
+                                 .inputs_max = 1,
+                                 .infer = infer_same,
+                                 .forward = gelu_forward,
+                                 .backward = gelu_backward};
 
 static void asinh_forward(const nsl_call *call)
 {
@@ -122,5 +134,10 @@ static void asinh_backward(const nsl_call *call)
                             call->din[0]);
 }
 
-const nsl_op_impl nsl_op_asinh = {
-    .word = "asinh", .inputs_min = 1, .inputs_max = 1, .infer = infer_same, .forward = asinh_forward, .backward = asinh_backward};
+const nsl_op_impl nsl_op_asinh = {.word = "asinh",
+                                  .is_local = 1,
+                                  .inputs_min = 1,
+                                  .inputs_max = 1,
+                                  .infer = infer_same,
+                                  .forward = asinh_forward,
+                                  .backward = asinh_backward};

@@ -49,6 +49,7 @@ static void rowmean_backward(const nsl_call *call)
 }
 
 const nsl_op_impl nsl_op_rowmean = {.word = "rowmean",
+                                    .is_local = 1,
                                     .inputs_min = 1,
                                     .inputs_max = 2,
                                     .infer = rowmean_infer,
@@ -178,6 +179,7 @@ static void extract_backward(const nsl_call *call)
 }
 
 const nsl_op_impl nsl_op_extract = {.word = "extract",
+                                    .is_local = 1,
                                     .inputs_min = 3,
                                     .inputs_max = 3,
                                     .infer = extract_infer,

@@ -14,7 +14,7 @@ static nsl_status infer_given(const nsl_node *node, const nsl_shape3 *in, nsl_sh
   return NSL_OK;
 }
 
-const nsl_op_impl nsl_op_input = {.word = "input", .is_affine = 1, .infer = infer_given};
+const nsl_op_impl nsl_op_input = {.word = "input", .is_local = 1, .is_affine = 1, .infer = infer_given};
 
 static void constant_forward(const nsl_call *call)
 {
@@ -49,6 +49,7 @@ static void reshape_backward(const nsl_call *call)
 }
 
 const nsl_op_impl nsl_op_reshape = {.word = "reshape",
+                                    .is_local = 1,
                                     .inputs_min = 1,
                                     .inputs_max = 1,
                                     .is_affine = 1,
@@ -95,6 +96,7 @@ static void concat_backward(const nsl_call *call)
 }
 
 const nsl_op_impl nsl_op_concat = {.word = "concat",
+                                   .is_local = 1,
                                    .inputs_min = 1,
                                    .inputs_max = NSL_NODE_INPUTS_MAX,
                                    .is_affine = 1,
@@ -138,6 +140,7 @@ static void slice_backward(const nsl_call *call)
 }
 
 const nsl_op_impl nsl_op_slice = {.word = "slice",
+                                  .is_local = 1,
                                   .inputs_min = 1,
                                   .inputs_max = 1,
                                   .is_affine = 1,
@@ -180,6 +183,7 @@ static void interleave_backward(const nsl_call *call)
 }
 
 const nsl_op_impl nsl_op_interleave = {.word = "interleave",
+                                       .is_local = 1,
                                        .inputs_min = 1,
                                        .inputs_max = 1,
                                        .is_affine = 1,

@@ -19,7 +19,18 @@ struct nsl_step {
   void (*forward)(const nsl_step *step, const nsl_call *call);
   void (*release)(nsl_step *step);
   size_t (*scratch)(const nsl_step *step, int n); /* floats for n elements */
+  int takes_lanes;                                /* its inputs may be [c][x][lane] */
+  int is_op;                                      /* runs the node's own op: keep what the op saves, refreshes and needs */
 };
+
+/* A one-dimensional convolution with the batch norm and GELU before it, the add and GELU behind it; -1 for what is not there. */
+typedef struct {
+  int norm, gelu, conv, add, last_gelu;
+  int last, input, other; /* as in nsl_chain */
+} nsl_signal_chain;
+
+/* The only reader of a node in the graph; -1 for none or several. */
+int nsl_only_reader(const nsl_net *net, int node);
 
 /* Finds the steps of an inference net; before the memory plan. */
 nsl_status nsl_net_fuse(nsl_net *net, nsl_error *err);
@@ -27,6 +38,14 @@ nsl_status nsl_net_fuse(nsl_net *net, nsl_error *err);
 /* Images with channels innermost ([n][h][w][c]). takes_planes: the input is a net input in the usual layout. */
 int nsl_image_can_convolve(const nsl_net *net, const nsl_chain *chain, int takes_planes);
 nsl_status nsl_image_conv_new(const nsl_net *net, const nsl_chain *chain, int takes_planes, nsl_step **out, nsl_error *err);
+nsl_status nsl_net_fuse_signals(nsl_net *net, nsl_error *err); /* a part of nsl_net_fuse */
+
 nsl_status nsl_image_pool_new(const nsl_net *net, int node, nsl_step **out, nsl_error *err); /* MAXPOOL and GAP */
+
+/* Signals with up to NSL_LANES batch elements side by side ([c][x][lane]). */
+nsl_status nsl_signal_conv_new(const nsl_net *net, const nsl_signal_chain *chain, nsl_step **out, nsl_error *err);
+nsl_status nsl_signal_correlate_new(nsl_step **out, nsl_error *err);
+/* width floats of each of n elements, from offset on, side by side; lanes without an element become zero. */
+void nsl_planes_to_lanes(const nsl_view *from, int n, size_t offset, size_t width, float *to);
 
 #endif

@@ -35,6 +35,15 @@ typedef struct {
   int relu, columns;
 } nsl_tile_end;
 
+/* A convolution of signals side by side: out [c_out][w_out][LANES] = gelu(bias + w x + add); x begins at the first tap of output 0,
+ * x_channel floats a channel; w packed [block][c_in][taps][outs] with blocks of lanes_outs channels. add may be NULL. */
+typedef struct {
+  int c_in, c_out, w_out, taps, stride, dilation, gelu;
+  size_t x_channel;
+  const float *x, *w, *bias, *add;
+  float *out;
+} nsl_lanes_conv;
+
 typedef struct nsl_kernels {
   const char *name;
   /* Elementwise; x and y may be the same. The result at an index does not depend on n. */
@@ -81,7 +90,10 @@ typedef struct nsl_kernels {
   void (*winograd_output)(int scheme, int n_c, const float *m, size_t step, const nsl_tile_end *end);
   void (*pixel_output)(int n_c, const float *m, const nsl_tile_end *end); /* a panel's row to a pixel */
   void (*pixel_copy)(int n_c, const float *from, float *to);              /* a pixel to a panel's row */
-  void (*pixel_max)(int n_c, const float *x, float *y);                   /* y = max(x, y) */
+  int (*lanes_outs)(int left); /* how many of the channels that are left are packed together */
+  void (*lanes_conv)(const nsl_lanes_conv *p);
+  void (*lanes_stage)(size_t n, float a, float b, int gelu, const float *x, float *y); /* a x + b, GELU; n a multiple of LANES */
+  void (*pixel_max)(int n_c, const float *x, float *y);                                /* y = max(x, y) */
 } nsl_kernels;
 
 /* The best table for this processor, no wider than the OpenBLAS core in use (OPENBLAS_CORETYPE pins both). */

@@ -34,14 +34,24 @@ INLINE void normal_cdf(vf x, vf *cdf, vf *gauss)
   *gauss = e;
 }
 
+/* x Phi(x) without an exponential: (Phi(x) - 1/2) / x as a polynomial of 2 (x / 5.5)^2 - 1, a Chebyshev fit on |x| <= 5.5, beyond
+ * which Phi is 0 or 1 to 2e-8. Error below 8e-7. */
+INLINE vf gelu_of(vf x)
+{
+  static const float p[] = {-0.000192381594f, 0.000598146374f, -0.000674245436f, 0.000826377842f, -0.00223075057f, 0.00449055728f,
+                            -0.00694120315f,  0.0103071103f,   -0.0149582296f,   0.0203403503f,   -0.0260550907f,  0.032073719f,
+                            -0.0387923035f,   0.0477374458f,   -0.0641723479f,   0.128551932f};
+  const float reach = 5.5f;
+  vf z = vmin(vmax(x, splat(-reach)), splat(reach)), t = z * z * (2.0f / (reach * reach)) - 1.0f, a = splat(p[0]);
+#pragma GCC unroll 16
+  for (int i = 1; i < 16; i++) { a = a * t + p[i]; }
+  vf cdf = choose(x < -reach, splat(0.0f), choose(x > reach, splat(1.0f), z * a + 0.5f));
+  return x * cdf;
+}
+
 static void gelu(size_t n, const float *x, float *y)
 {
-  FOR_VECTORS(n)
-  {
-    vf a = GET(x), cdf, gauss;
-    normal_cdf(a, &cdf, &gauss);
-    PUT(y, a * cdf);
-  }
+  FOR_VECTORS(n) { PUT(y, gelu_of(GET(x))); }
 }
 
 static void gelu_grad(size_t n, const float *x, const float *dy, float *dx)
@@ -181,6 +191,7 @@ static void interpolate(int n, const int *left, const float *a, const float *b, 
 #include "kernels_extract.h"
 #include "kernels_fft.h"
 #include "kernels_image.h"
+#include "kernels_lanes.h"
 
 const nsl_kernels TABLE = {
     .name = TABLE_NAME,
@@ -212,4 +223,7 @@ const nsl_kernels TABLE = {
     .pixel_output = pixel_output,
     .pixel_copy = pixel_copy,
     .pixel_max = pixel_max,
+    .lanes_outs = lanes_outs,
+    .lanes_conv = lanes_conv,
+    .lanes_stage = lanes_stage,
 };

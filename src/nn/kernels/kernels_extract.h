@@ -3,7 +3,33 @@
 INLINE void extract_sets(int k, int h, int w, float eps, const float *q, const float *x, const float *v, float *flux,
                          float *coverage)
 {
-  for (int x0 = 0; x0 < w; x0 += VW) {
+  int x0 = 0;
+  for (; x0 + 2 * VW <= w; x0 += 2 * VW) {
+    vf f[4][2], c[4][2];
+#pragma GCC unroll 4
+    for (int s = 0; s < k; s++) { f[s][0] = f[s][1] = c[s][0] = c[s][1] = splat(0.0f); }
+    for (int y = 0; y < h; y++) {
+      const float *px = x + (size_t)y * (size_t)w + x0, *pv = v + (size_t)y * (size_t)w + x0;
+      vf w0 = load(pv), w1 = load(pv + VW), v0 = load(px) * w0, v1 = load(px + VW) * w1;
+#pragma GCC unroll 4
+      for (int s = 0; s < k; s++) {
+        vf a = splat(q[s * h + y]), b = a * a;
+        f[s][0] += v0 * a;
+        f[s][1] += v1 * a;
+        c[s][0] += w0 * b;
+        c[s][1] += w1 * b;
+      }
+    }
+#pragma GCC unroll 4
+    for (int s = 0; s < k; s++) {
+      for (int i = 0; i < 2; i++) {
+        size_t at = (size_t)s * (size_t)w + (size_t)(x0 + i * VW);
+        store(flux + at, f[s][i] / vsqrt(c[s][i] + eps));
+        store(coverage + at, c[s][i]);
+      }
+    }
+  }
+  for (; x0 < w; x0 += VW) {
     size_t part = (size_t)(w - x0 < VW ? w - x0 : VW);
     vf f[4], c[4];
     for (int s = 0; s < k; s++) { f[s] = c[s] = splat(0.0f); }

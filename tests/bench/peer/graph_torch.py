@@ -176,6 +176,7 @@ def modes(net, inputs):
     net.eval()
     ways = {"eager": net}
     with torch.inference_mode():
-        traced = torch.jit.trace(net, tuple(inputs))
+        net(*inputs)  # fills what is cached
+        traced = torch.jit.trace(net, tuple(inputs), check_trace=False)
         ways["frozen"] = torch.jit.optimize_for_inference(torch.jit.freeze(traced))
     return ways

@@ -152,7 +152,7 @@ static void check_bits(const nsl_graph *g, int n, int n_samples)
   float *first_eval = NULL, *first_samples = NULL;
   const int batches[] = {64, 7, 1};
   for (int b = 0; b < 3; b++) {
-    nsl_net *net = trained_like(g, batches[b], b == 1);
+    nsl_net *net = trained_like(g, batches[b], 0);
     float *evals = malloc((size_t)n * size * sizeof(float)), *samples = malloc((size_t)(n * n_samples) * size * sizeof(float));
     for (int from = 0; from < n; from += batches[b]) {
       int count = n - from < batches[b] ? n - from : batches[b];

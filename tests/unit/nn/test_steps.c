@@ -167,6 +167,53 @@ static void test_resnet34(void **state)
   nsl_graph_free(&g);
 }
 
+static int conv1d(nsl_graph *g, const char *name, int in, int c_out, int taps, int stride, int dilation)
+{
+  return add_node(g, name,
+                  (nsl_node){.op = NSL_OP_CONV,
+                             .n_in = 1,
+                             .in = {in},
+                             .c_out = c_out,
+                             .kh = 1,
+                             .kw = taps,
+                             .stride_w = stride,
+                             .dil_w = dilation,
+                             .pad_w = dilation * (taps / 2),
+                             .has_bias = dilation < 3});
+}
+
+static int gelu(nsl_graph *g, const char *name, int in)
+{
+  return add_node(g, name, (nsl_node){.op = NSL_OP_GELU, .n_in = 1, .in = {in}});
+}
+
+/* Odd numbers of channels and places; a norm and GELU before, an add behind in both layouts, a last GELU, a correlation; one signal
+ * that an op outside reads too, and a large input with a front of its own. */
+static void test_signals(void **state)
+{
+  (void)state;
+  for (int width = 1; width <= 29; width += 7) {
+    nsl_graph g;
+    nsl_graph_init(&g);
+    int x = add_input(&g, "x", 3, 47, width * 30);
+    int rows = add_node(&g, "rows", (nsl_node){.op = NSL_OP_ROWMEAN, .n_in = 1, .in = {x}, .scale = 3.0f});
+    int s = add_node(&g, "s", (nsl_node){.op = NSL_OP_RESHAPE, .n_in = 1, .in = {rows}, .out = {3, 1, 47}});
+    int a = conv1d(&g, "a", s, 13, 9, 2, 1);
+    int n = add_node(&g, "n_norm", (nsl_node){.op = NSL_OP_BATCHNORM, .n_in = 1, .in = {a}});
+    int b = conv1d(&g, "b", gelu(&g, "ng", n), 7, 3, 1, 3);
+    int c = conv1d(&g, "c", gelu(&g, "bg", b), 13, 5, 1, 2);
+    int d = add_node(&g, "d", (nsl_node){.op = NSL_OP_ADD, .n_in = 2, .in = {a, c}});
+    int f = gelu(&g, "f", conv1d(&g, "e", gelu(&g, "dg", d), 6, 1, 1, 1));
+    int h = add_node(&g, "h", (nsl_node){.op = NSL_OP_CORRELATE, .n_in = 1, .in = {f}, .c_out = 3, .n_out = 47});
+    int i = add_node(&g, "i", (nsl_node){.op = NSL_OP_ADD, .n_in = 2, .in = {conv1d(&g, "hc", h, 3, 3, 1, 1), s}});
+    int j = add_node(&g, "j", (nsl_node){.op = NSL_OP_GAP, .n_in = 1, .in = {b}});
+    int k = add_node(&g, "k", (nsl_node){.op = NSL_OP_GAP, .n_in = 1, .in = {i}});
+    add_node(&g, "out", (nsl_node){.op = NSL_OP_CONCAT, .n_in = 2, .in = {j, k}});
+    compare(&g, 23, 6);
+    nsl_graph_free(&g);
+  }
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -174,6 +221,7 @@ int main(void)
       cmocka_unit_test(test_other_ways),
       cmocka_unit_test(test_what_cannot_be_a_step),
       cmocka_unit_test(test_resnet34),
+      cmocka_unit_test(test_signals),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
