@@ -128,7 +128,7 @@ static herr_t driver_truncate(H5FD_t *file, hid_t transfer, hbool_t closing)
   return 0;
 }
 
-int nsl_h5_set_writing_driver(hid_t access, int *write_errno)
+hid_t nsl_h5_set_writing_driver(hid_t access, int *write_errno)
 {
   static const H5FD_class_t driver = {
 #ifdef H5FD_CLASS_VERSION /* since HDF5 1.13.2 */
@@ -152,7 +152,9 @@ int nsl_h5_set_writing_driver(hid_t access, int *write_errno)
   };
   driver_access info = {write_errno};
   hid_t id = H5FDregister(&driver);
-  if (id < 0) { return 0; }
-  int ok = H5Pset_driver(access, id, &info) >= 0; /* takes a reference of its own */
-  return H5FDunregister(id) >= 0 && ok;
+  if (id >= 0 && H5Pset_driver(access, id, &info) < 0) {
+    H5FDunregister(id);
+    return H5I_INVALID_HID;
+  }
+  return id;
 }

@@ -51,10 +51,12 @@ static nsl_status open_file(const char *path, int create, nsl_h5 **out, nsl_erro
   char *copy = nsl_strdup(path);
   if (!f || !copy) { NSL_THROW(err, NSL_E_NOMEM, "%s: no memory", path); }
   H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* at every opening: H5close() turns the printing on again */
+  f->driver = H5I_INVALID_HID;
   access = H5Pcreate(H5P_FILE_ACCESS);
+  if (create && access >= 0) { f->driver = nsl_h5_set_writing_driver(access, &f->write_errno); }
   /* No locks: many shared file systems refuse them, and files are published whole under unique temporary names. */
-  if (access < 0 || (create ? !nsl_h5_set_writing_driver(access, &f->write_errno) : H5Pset_fapl_sec2(access) < 0) ||
-      H5Pset_file_locking(access, 0, 1) < 0 || H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) < 0) {
+  if (access < 0 || (create ? f->driver < 0 : H5Pset_fapl_sec2(access) < 0) || H5Pset_file_locking(access, 0, 1) < 0 ||
+      H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) < 0) {
     st = nsl_h5_fail(err, NSL_E_BUG, path, NULL, "set up HDF5");
     goto cleanup;
   }
@@ -74,6 +76,7 @@ static nsl_status open_file(const char *path, int create, nsl_h5 **out, nsl_erro
   f = NULL;
 cleanup:
   if (access >= 0) { H5Pclose(access); }
+  if (f && f->driver >= 0) { H5FDunregister(f->driver); }
   free(copy);
   free(f);
   return st;
@@ -107,6 +110,7 @@ nsl_status nsl_h5_close(nsl_h5 *f, nsl_error *err)
     st = nsl_h5_fail(err, NSL_E_IO, f->path, NULL, "write");
   }
   if (H5Fclose(f->file) < 0 && st == NSL_OK) { st = nsl_h5_fail(err, NSL_E_IO, f->path, NULL, "close"); }
+  if (f->driver >= 0) { H5FDunregister(f->driver); }
   if (f->write_errno) { st = nsl_h5_written(f, NULL, err); } /* the cause of whatever went wrong after it */
   free(f->path);
   free(f);

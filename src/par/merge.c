@@ -72,6 +72,25 @@ static int ends_in(const char *text, const char *tail)
   return n > m && strcmp(text + n - m, tail) == 0;
 }
 
+/* The products' names: what qp can read, and never a file that the survey is made from. */
+static nsl_status check_names(const nsl_config *cfg, nsl_error *err)
+{
+  static const char *const outputs[] = {"output.catalogue", "output.fits"}, *const inputs[] = {"input.catalogue", "validate.truth"};
+  const char *catalogue = nsl_config_text(cfg, "output.catalogue");
+  if (!ends_in(catalogue, ".hdf5")) {
+    return nsl_fail(err, NSL_E_CONFIG, "output.catalogue: '%s' must end in .hdf5, or qp does not know how to read it", catalogue);
+  }
+  for (int o = 0; o < 2; o++) {
+    for (int i = 0; i < 2; i++) {
+      const char *out = nsl_config_text(cfg, outputs[o]), *in = nsl_config_text(cfg, inputs[i]);
+      if (*out && strcmp(out, in) == 0) {
+        return nsl_fail(err, NSL_E_CONFIG, "%s: '%s' is also %s; give the product another name", outputs[o], out, inputs[i]);
+      }
+    }
+  }
+  return NSL_OK;
+}
+
 nsl_status nsl_merge(const nsl_config *cfg, const nsl_select *select, int partial, const nsl_log *log, nsl_merge_summary *summary,
                      nsl_error *err)
 {
@@ -86,9 +105,7 @@ nsl_status nsl_merge(const nsl_config *cfg, const nsl_select *select, int partia
     selection = nsl_select_text(select);
   }
   if (!config_text || !selection) { NSL_THROW(err, NSL_E_NOMEM, "no memory"); }
-  if (!ends_in(catalogue, ".hdf5")) {
-    NSL_THROW(err, NSL_E_CONFIG, "output.catalogue: '%s' must end in .hdf5, or qp does not know how to read it", catalogue);
-  }
+  NSL_TRY(check_names(cfg, err));
   if (select && (nsl_select_failed(select) || nsl_select_stale(select))) {
     NSL_THROW(err, NSL_E_USAGE, "merge takes tiles, regions, exposures and sources; --failed and --stale are for run and status");
   }

@@ -111,6 +111,10 @@ touch "$dir/a_file"
 expect 1 "$noslit" run "$dir/survey.yaml" --set "survey.workdir=$dir/a_file/x"
 says "a_file" "$noslit" run "$dir/survey.yaml" --set "survey.workdir=$dir/a_file/x"
 
+# A product never overwrites what the survey is made from.
+expect 2 "$noslit" merge "$dir/survey.yaml" --set "output.fits=$fixture/catalogue.fits"
+says "output.fits.*also input.catalogue" "$noslit" merge "$dir/survey.yaml" --set "output.fits=$fixture/catalogue.fits"
+
 # --- a full disk: nothing is lost, the same command finishes once there is room ----------------------------------------------------
 small=$build/tests/work/$name-small_disk
 mkdir -p "$small"
