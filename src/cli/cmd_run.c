@@ -100,7 +100,7 @@ const nsl_command nsl_cmd_run = {
     "  --failed         only tiles in quarantine\n"
     "  --force          make the selected tiles anew, done or not\n"
     "  --json           the summary as JSON\n"
-    "  --fault F[,F]    for tests: kill|hang|crash|exit|fail|slow:tile=ID|any[:times=N][:rank=R]\n"
+    "  --fault F[,F]    for tests: kill|hang|crash|exit|fail|slow|nap:tile=ID|any[:times=N][:rank=R]\n"
     "SIGTERM or SIGUSR1 drains: tiles under way are finished, exit code 75, the same command goes on. A second one gives them up.\n"
     "run/COMPLETE.json is the proof that every tile of the survey is done or in quarantine; mpirun's exit code is none.\n",
 };

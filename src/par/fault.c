@@ -4,8 +4,9 @@
 #include "noslit/base/str.h"
 #include "noslit/par/run.h"
 
-static const char *const kind_names[] = {[NSL_FAULT_KILL] = "kill", [NSL_FAULT_HANG] = "hang", [NSL_FAULT_CRASH] = "crash",
-                                         [NSL_FAULT_EXIT] = "exit", [NSL_FAULT_FAIL] = "fail", [NSL_FAULT_SLOW] = "slow"};
+static const char *const kind_names[] = {
+    [NSL_FAULT_KILL] = "kill", [NSL_FAULT_HANG] = "hang", [NSL_FAULT_CRASH] = "crash", [NSL_FAULT_EXIT] = "exit",
+    [NSL_FAULT_FAIL] = "fail", [NSL_FAULT_SLOW] = "slow", [NSL_FAULT_NAP] = "nap"};
 enum { N_KINDS = sizeof kind_names / sizeof *kind_names };
 
 static int parse_part(const char *part, nsl_fault *f)
@@ -37,7 +38,7 @@ nsl_status nsl_faults_add(nsl_faults *f, const char *text, nsl_error *err)
   ok = kind < N_KINDS && rest;
   while (ok && (word = strsep(&rest, ":"))) { ok = parse_part(word, &fault); }
   if (!ok || fault.tile == -2) {
-    return nsl_fail(err, NSL_E_USAGE, "--fault wants kill|hang|crash|exit|fail|slow:tile=ID|any[:times=N][:rank=R], not '%s'",
+    return nsl_fail(err, NSL_E_USAGE, "--fault wants kill|hang|crash|exit|fail|slow|nap:tile=ID|any[:times=N][:rank=R], not '%s'",
                     text);
   }
   fault.kind = (nsl_fault_kind)kind;

@@ -47,8 +47,11 @@ static void act(watch *x, const nsl_fault *f)
     x->failed = 1;
     break;
   case NSL_FAULT_SLOW:
-    for (double t0 = nsl_clock_s(); nsl_clock_s() - t0 < 60 && !x->beat(x->beat_ctx);) { nsl_clock_sleep_s(0.02); }
+  case NSL_FAULT_NAP: {
+    double seconds = f->kind == NSL_FAULT_SLOW ? 60 : 0.2;
+    for (double t0 = nsl_clock_s(); nsl_clock_s() - t0 < seconds && !x->beat(x->beat_ctx);) { nsl_clock_sleep_s(0.02); }
     break;
+  }
   }
 }
 

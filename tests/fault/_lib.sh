@@ -9,12 +9,13 @@ survey() { # name, further sed expressions: a work folder whose survey uses the 
   workdir "$which" "s|run: {model: \"[^\"]*\"|run: {model: \"$model\"|" "$@"
 }
 
-# The network and the reference are made once, by whichever test comes first.
+# The network and the reference are made once for a build and a mini survey, by whichever test comes first.
+is_new() { [ "$1" -nt "$noslit" ] && [ "$1" -nt "$fixture/truth.fits" ]; }
 prepare() {
   mkdir -p "$build/tests/work"
   exec 8> "$build/tests/work/.fault_lock"; flock 8
   local dir
-  if [ ! -s "$model" ]; then
+  if ! is_new "$model"; then
     dir=$build/tests/fault_model; rm -rf "$dir"; mkdir -p "$dir"
     sed -e "s|@NOSLIT@|$source_dir|g" -e "s|@INPUT@|$fixture|g" -e "s|simulate: {|simulate: {stamps: 32, stamps_dir: stamps, |" \
       "$source_dir/tests/e2e/mini.yaml" > "$dir/train.yaml"
@@ -24,7 +25,7 @@ prepare() {
     mv "$dir/tmp.h5" "$model"
     rm -rf "$reference"
   fi
-  if [ ! -s "$reference/run/COMPLETE.json" ] || [ "$noslit" -nt "$reference/run/COMPLETE.json" ]; then
+  if ! is_new "$reference/run/COMPLETE.json"; then
     dir=$(survey reference)
     "$noslit" run "$dir/survey.yaml" --quiet > /dev/null
     rm -rf "$reference"; mv "$dir" "$reference"

@@ -1,7 +1,7 @@
 # SIGUSR1 drains: what runs is finished, exit code 75, the same command goes on. A second one gives up what runs.
 . "$(dirname "$0")/_lib.sh"
 dir=$(survey drain)
-start "$dir" 3 --
+start "$dir" 3 -- --fault nap:tile=any
 wait_for_tiles "$dir" 2
 kill -USR1 "$job"
 finish 30

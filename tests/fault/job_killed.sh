@@ -1,7 +1,7 @@
 # kill -9 of the whole job, or of the master alone, at any moment: the same command again finishes, and what was done stays.
 . "$(dirname "$0")/_lib.sh"
 dir=$(survey whole)
-start "$dir" 3 --
+start "$dir" 3 -- --fault nap:tile=any
 wait_for_tiles "$dir" $((1 + RANDOM % 12))
 kill -9 $(ranks_of "$job") "$job"
 finish 20
@@ -13,7 +13,7 @@ same_as_reference "$dir"
 
 # The master alone: its workers notice and leave.
 dir=$(survey master)
-start "$dir" 3 $recovery --
+start "$dir" 3 $recovery -- --fault nap:tile=any
 wait_for_tiles "$dir" 2
 workers=$(ranks_of "$job" | tail -n +2)
 kill -9 "$(ranks_of "$job" | head -1)"

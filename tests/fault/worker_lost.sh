@@ -25,7 +25,7 @@ same_as_reference "$dir"
 
 # Any worker, at any moment.
 dir=$(survey random)
-start "$dir" 4 $recovery --
+start "$dir" 4 $recovery -- --fault nap:tile=any
 wait_for_tiles "$dir" $((1 + RANDOM % 10))
 kill -9 "$(ranks_of "$job" | sed -n $((2 + RANDOM % 3))p)"
 finish 60

@@ -8,10 +8,18 @@
 
 /* Faults that a test asks for (`run --fault`); nothing can be asked for in a build without NOSLIT_FAULTS.
  * "kill:tile=12:times=1": the worker that measures tile 12 kills itself with SIGKILL, in the first attempt only. kill, hang
- * (SIGSTOP), crash (SIGSEGV), exit (1), fail (an error), slow (sleeps 60 s, with heartbeats); rank=R for that rank only;
- * without times: always; tile=any for every tile. */
+ * (SIGSTOP), crash (SIGSEGV), exit (1), fail (an error), slow (sleeps 60 s, with heartbeats), nap (0.2 s); rank=R for that rank
+ * only; without times: always; tile=any for every tile. */
 #define NSL_FAULTS_MAX 8
-typedef enum { NSL_FAULT_KILL, NSL_FAULT_HANG, NSL_FAULT_CRASH, NSL_FAULT_EXIT, NSL_FAULT_FAIL, NSL_FAULT_SLOW } nsl_fault_kind;
+typedef enum {
+  NSL_FAULT_KILL,
+  NSL_FAULT_HANG,
+  NSL_FAULT_CRASH,
+  NSL_FAULT_EXIT,
+  NSL_FAULT_FAIL,
+  NSL_FAULT_SLOW,
+  NSL_FAULT_NAP
+} nsl_fault_kind;
 typedef struct {
   nsl_fault_kind kind;
   int64_t tile; /* -1: any */
