@@ -221,7 +221,7 @@ nsl_sched_action nsl_sched_request(nsl_sched *s, int w, double now_s)
   worker *k = &s->workers[w];
   revive(s, k);
   if (k->holds != NOBODY) { end_lease(s, w, NSL_ANSWER_FAILED); } /* it asks without having answered: it started anew */
-  if (s->drained || (!s->c.pending && !s->c.leased)) { return stop; }
+  if (s->drained || (!s->c.pending && !s->c.leased)) { return s->deadlines.n ? wait : stop; }
   if (s->alone_running) { return wait; }
   if (s->c.pending) {
     int32_t j = s->queue.items[0];

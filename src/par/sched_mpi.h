@@ -21,7 +21,7 @@ nsl_status nsl_farm_master(MPI_Comm comm, const nsl_farm_jobs *jobs, const nsl_f
                            nsl_error *err);
 /* Local (of rank 0), in place of nsl_farm_master when there is nothing to deal out: sends the workers home. */
 void nsl_farm_dismiss(MPI_Comm comm);
-/* Local. Works until told to stop. *lost: workers the master had lost by then. An error of `start` sends this worker home and is
+/* Local. Works until told to stop. *lost: ranks known to be gone by then. An error of `start` sends this worker home and is
  * the master's to report; a master that has vanished is NSL_E_IO. */
 nsl_status nsl_farm_work(MPI_Comm comm, const nsl_farm_worker *worker, nsl_farm_identity master, double heartbeat_s, int *lost,
                          nsl_error *err);

@@ -13,6 +13,7 @@ enum { BURST = 4096 };  /* messages taken between two ticks at most */
 /* What the master knows of a worker. Worker k of the scheduler is rank k + 1. */
 typedef struct {
   int pid, is_here, is_parked, is_home, is_gone; /* home: told to stop; gone: its process does not exist */
+  int is_retired;                                /* could not start: waits for the others' end */
   int32_t attempt;
   uint32_t cancelled; /* epoch of the last cancel sent */
   double heard_s;
@@ -65,7 +66,7 @@ static void cancel(master *m, int w, uint32_t epoch)
 static void stop_worker(master *m, int w)
 {
   nsl_message stop = nsl_message_make(NSL_MSG_STOP);
-  stop.count = nsl_sched_count(m->s).lost_workers;
+  stop.count = nsl_sched_count(m->s).lost_workers - m->out->n_workers_not_started;
   m->peers[w].is_home = 1;
   order(m, w, &stop);
 }
@@ -144,7 +145,7 @@ static void take_bye(master *m, int w, const nsl_message *b)
   nsl_sched_worker_lost(m->s, w, NULL);
   m->out->n_workers_not_started++;
   nsl_fail(&m->out->worker_error, (nsl_status)b->status, "%s", p->text);
-  stop_worker(m, w);
+  p->is_retired = 1;
 }
 
 static void take_beat(master *m, int w, const nsl_message *b)
@@ -152,7 +153,7 @@ static void take_beat(master *m, int w, const nsl_message *b)
   nsl_sched_heartbeat(m->s, w, m->now_s);
   if (b->job >= 0 && !nsl_sched_is_wanted(m->s, w, b->job, b->epoch)) {
     cancel(m, w, b->epoch);
-  } else if (m->peers[w].is_parked) {
+  } else if (m->peers[w].is_parked || m->peers[w].is_retired) {
     nsl_message pong = nsl_message_make(NSL_MSG_PONG);
     order(m, w, &pong);
   }
@@ -241,6 +242,7 @@ static int all_are_home(master *m)
   int home = 1;
   for (int w = 0; w < m->n_workers; w++) {
     peer *p = &m->peers[w];
+    if (p->is_retired && !p->is_home && !p->is_gone) { stop_worker(m, w); }
     if (p->is_home || nsl_sched_worker_is_lost(m->s, w)) { continue; }
     home = 0;
     uint32_t epoch;

@@ -120,7 +120,10 @@ nsl_status nsl_farm_work(MPI_Comm comm, const nsl_farm_worker *worker, nsl_farm_
   *lost = 0;
   for (;;) {
     nsl_status st = wait_for_orders(&d, &m, err);
-    if (st != NSL_OK) { return st; }
+    if (st != NSL_OK) {
+      *lost = 1; /* the master: MPI_Finalize may wait for it for ever */
+      return st;
+    }
     if (m.kind == NSL_MSG_ASSIGN) {
       do_job(&d, worker, &m);
     } else if (m.kind == NSL_MSG_STOP) {

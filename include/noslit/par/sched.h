@@ -41,8 +41,9 @@ void nsl_sched_free(nsl_sched *s);
 void nsl_sched_mark_done(nsl_sched *s, int32_t job);
 void nsl_sched_mark_failures(nsl_sched *s, int32_t job, int failures);
 
-/* Events. request: the worker is idle and asks; exactly one action answers it. After WAIT the caller may ask again for it when
- * anything has changed. A worker taken for lost that asks is alive again. */
+/* Events. request: the worker is idle and asks; exactly one action answers it. STOP comes only when no worker holds a lease any
+ * more (not even a twin's that nobody wants), so that all go home together and know of each other's fate. After WAIT the caller may
+ * ask again for it when anything has changed. A worker taken for lost that asks is alive again. */
 nsl_sched_action nsl_sched_request(nsl_sched *s, int worker, double now_s);
 
 typedef enum {
@@ -62,7 +63,7 @@ typedef void nsl_sched_lost_fn(void *ctx, int worker, int32_t job, int ended);
 int nsl_sched_tick(nsl_sched *s, double now_s, nsl_sched_lost_fn *lost, void *ctx);
 /* The worker is known to be gone. Returns the job it held, or -1; *ended (may be NULL) as above. */
 int32_t nsl_sched_worker_lost(nsl_sched *s, int worker, int *ended);
-void nsl_sched_drain(nsl_sched *s); /* no new leases; requests are answered with STOP */
+void nsl_sched_drain(nsl_sched *s); /* no new leases */
 
 /* Nothing pending and nothing leased; or drained and nothing leased; or no worker left. (A lost worker holds no lease.) */
 int nsl_sched_is_over(const nsl_sched *s);

@@ -133,8 +133,9 @@ static void draining_finishes_what_runs(void **state)
   nsl_sched_action a = nsl_sched_request(s, 0, 0);
   nsl_sched_drain(s);
   assert_false(nsl_sched_is_over(s));
-  assert_int_equal(nsl_sched_request(s, 1, 1).verb, NSL_ACT_STOP);
+  assert_int_equal(nsl_sched_request(s, 1, 1).verb, NSL_ACT_WAIT); /* all go home together */
   assert_int_equal(nsl_sched_finished(s, 0, a.job, a.epoch, NSL_ANSWER_DONE, 2), 1);
+  assert_int_equal(nsl_sched_request(s, 1, 3).verb, NSL_ACT_STOP);
   assert_true(nsl_sched_is_over(s));
   assert_int_equal(nsl_sched_count(s).pending, 4);
   nsl_sched_free(s);
