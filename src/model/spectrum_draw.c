@@ -12,12 +12,13 @@ static double log_normal(nsl_rng *r, double median, double dex) { return median 
 
 static void draw_strengths(nsl_rng *r, double metallicity, nsl_sed_params *p)
 {
-  for (int g = 0; g < NSL_SED_GROUPS; g++) { p->strength[g] = clamp(log_normal(r, g == 0 ? 1 : metallicity, 0.06), 0.3, 2); }
+  for (int g = 0; g < NSL_SED_GROUPS; g++) { p->strength[g] = clamp(log_normal(r, g == 0 ? 1 : metallicity, 0.10), 0.3, 2); }
   for (int k = 0; k < 3; k++) { p->tilt[k] = 0.04 * nsl_rng_normal(r); }
 }
 
-/* log [OIII]/Hb on the local star-forming sequence (Kewley et al. 2013, eq. 3 without redshift evolution). */
-static double bpt_ridge(double n2) { return 0.61 / (fmin(n2, -0.30) + 0.08) + 1.1; }
+/* log [OIII]/Hb on the star-forming sequence: the form of Kewley et al. (2013), moved by 0.04 towards the limit of pure star
+ * formation and cut at the metal-rich end, so that the ratios are distributed as DESI's galaxies (docs/mock.md). */
+static double bpt_ridge(double n2) { return 0.61 / (fmin(n2, -0.38) + 0.04) + 1.1; }
 
 static void draw_active_lines(nsl_rng *r, double ebv_gas, double weight, nsl_sed_params *p)
 {
@@ -62,7 +63,8 @@ static void draw_red(nsl_rng *r, nsl_sed_params *p)
   p->log_age[1] = nsl_rng_range(r, 8.7, 9.4);
   p->log_age[2] = nsl_rng_range(r, 7.5, 8.5);
   p->ebv_old = p->ebv_young = -0.04 * log(1 - nsl_rng_uniform(r));
-  draw_strengths(r, clamp(1.08 + 0.12 * nsl_rng_normal(r), 0.6, 1.5), p);
+  draw_strengths(r, clamp(1.0 + 0.14 * nsl_rng_normal(r), 0.5, 1.5), p);
+  p->strength[NSL_SED_GROUPS - 1] *= pow(10, 0.08 * nsl_rng_normal(r)); /* magnesium over iron */
   nsl_line_ratios(-0.3, -0.3, 0.4, -0.35, 0.1, p->line);
   draw_active_lines(r, 0.1, 0.8, p);
   p->ew_ha_a = log_normal(r, 1.3, 0.35);
@@ -96,13 +98,14 @@ void nsl_sed_params_draw(uint64_t seed, uint64_t id, nsl_kind kind, double z, ns
   case NSL_KIND_ELG: {
     double blue = nsl_rng_range(&r, 0.6, 1);
     draw_star_forming(&r, blue, clamp(-1.0 + 0.28 * nsl_rng_normal(&r), -1.9, -0.35), p);
-    p->ew_ha_a = log_normal(&r, 110, 0.27);
+    p->ew_ha_a = log_normal(&r, 95, 0.30);
     break;
   }
   case NSL_KIND_FIELD: {
     double blue = nsl_rng_uniform(&r);
-    draw_star_forming(&r, blue, clamp(-0.42 - 0.35 * blue + 0.18 * nsl_rng_normal(&r), -1.6, -0.2), p);
-    p->ew_ha_a = log_normal(&r, pow(10, 0.75 + 1.15 * blue), 0.28);
+    draw_star_forming(&r, blue, clamp(-0.45 - 0.45 * blue + 0.22 * nsl_rng_normal(&r), -1.7, -0.2), p);
+    /* One in eight is on its way out of star formation. */
+    p->ew_ha_a = log_normal(&r, pow(10, 0.70 + 1.10 * blue - (nsl_rng_uniform(&r) < 0.125 ? 0.6 : 0)), 0.30);
     break;
   }
   }

@@ -29,7 +29,7 @@ typedef enum {
 #define NSL_MAG_BAND_MIN_A 6900.0
 #define NSL_MAG_BAND_MAX_A 8200.0
 
-#define NSL_SED_GROUPS 7 /* Balmer, blanketing, Ca-CN-CH, Fe-Mg, Na, TiO, Ca triplet */
+#define NSL_SED_GROUPS 8 /* Balmer, blanketing, Ca-CN-CH, Fe, Na, TiO, Ca triplet, Mg */
 #define NSL_SED_LINES 34
 
 /* The continuous parameters of one source's spectrum. */

@@ -2,6 +2,7 @@
 #include "unit/test_support.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "noslit/model/spectrum.h"
@@ -105,6 +106,84 @@ static void test_breaks(void **state)
   nsl_spectra_free(s);
 }
 
+static int compare(const void *a, const void *b)
+{
+  double d = *(const double *)a - *(const double *)b;
+  return d < 0 ? -1 : d > 0;
+}
+
+static double quantile(double *v, int n, double q)
+{
+  qsort(v, (size_t)n, sizeof *v, compare);
+  return v[(int)(q * (n - 1))];
+}
+
+/* Equivalent width of absorption between a and b against the mean of two windows, rest frame. */
+static double index_a(double z, double a, double b, const double side[4])
+{
+  double f = 1 + z, c = 0.5 * (mean(flam, side[0] * f, side[1] * f) + mean(flam, side[2] * f, side[3] * f));
+  return (1 - mean(flam, a * f, b * f) / c) * (b - a);
+}
+
+/* Medians of red galaxies lie between those of DESI's LRG templates and of the Kinney-Calzetti ellipticals, measured with the same
+ * windows at R = 250 (Mg b 3.2 and 5.9 A, Na D 1.9 and 4.6, D4000 1.78 and 2.02, F_lambda 5500/4200 1.54 and 1.72, 3500/4200 0.57
+ * and 0.43), with a margin for the resolution. */
+static void test_red_galaxies_are_like_real_ones(void **state)
+{
+  (void)state;
+  enum { N = 200 };
+  static double mg[N], na[N], d4[N], colour[N], uv[N];
+  const double mg_side[4] = {5105, 5145, 5205, 5240}, na_side[4] = {5840, 5870, 5915, 5950}, z = 0.5, a = 1 + z;
+  nsl_spectra *s;
+  assert_ok(nsl_spectra_new(&s, &test_err));
+  for (int i = 0; i < N; i++) {
+    nsl_sed_params p;
+    nsl_sed_params_draw(21, (uint64_t)i, NSL_KIND_RED, z, &p);
+    nsl_spectra_make(s, &p, 20, flam, NULL);
+    mg[i] = index_a(z, 5150, 5200, mg_side);
+    na[i] = index_a(z, 5875, 5911, na_side);
+    d4[i] = mean(flam, 4000 * a, 4100 * a) / mean(flam, 3850 * a, 3950 * a) * (4050.0 * 4050) / (3900.0 * 3900);
+    colour[i] = mean(flam, 5450 * a, 5550 * a) / mean(flam, 4200 * a, 4250 * a);
+    uv[i] = mean(flam, 3500 * a, 3560 * a) / mean(flam, 4200 * a, 4250 * a);
+  }
+  print_message("red: Mg b %.2f, Na D %.2f, D4000 %.2f, 5500/4200 %.2f, 3500/4200 %.2f\n", quantile(mg, N, 0.5),
+                quantile(na, N, 0.5), quantile(d4, N, 0.5), quantile(colour, N, 0.5), quantile(uv, N, 0.5));
+  assert_true(quantile(mg, N, 0.5) > 3.0 && quantile(mg, N, 0.5) < 6.0 && quantile(mg, N, 0.9) / quantile(mg, N, 0.1) > 1.4);
+  assert_true(quantile(na, N, 0.5) > 1.7 && quantile(na, N, 0.5) < 4.6);
+  assert_true(quantile(d4, N, 0.5) > 1.65 && quantile(d4, N, 0.5) < 2.05);
+  assert_true(quantile(colour, N, 0.5) > 1.35 && quantile(colour, N, 0.5) < 1.8);
+  assert_true(quantile(uv, N, 0.5) > 0.38 && quantile(uv, N, 0.5) < 0.6);
+  nsl_spectra_free(s);
+}
+
+/* Line ratios of star-forming galaxies (two field ones to an emission-line one) have the medians and spreads of the mixture that
+ * desisim fitted to real galaxies, log over H beta: [OIII] 0.19 (-0.92..0.76), [OII] 0.33 (-0.21..0.61), [NII] -0.36 (-1.41..0.09),
+ * [SII]6718 -0.25 (-0.86..0.04); equivalent widths of H alpha spread over more than a decade. */
+static void test_lines_are_like_real_ones(void **state)
+{
+  (void)state;
+  enum { N = 600 };
+  static double ratio[4][N], ew[N];
+  const double median[4] = {0.19, 0.33, -0.36, -0.25}, width[4] = {0.77, 0.32, 0.74, 0.34}; /* width: 25 % to 75 % */
+  const char *const name[4] = {"[OIII]", "[OII]", "[NII]", "[SII]"};
+  for (int i = 0; i < N; i++) {
+    nsl_sed_params p;
+    nsl_sed_params_draw(22, (uint64_t)i, i % 3 ? NSL_KIND_FIELD : NSL_KIND_ELG, 0.5, &p);
+    const double flux[4] = {p.line[14], p.line[2] + p.line[3], p.line[19], p.line[22]};
+    for (int k = 0; k < 4; k++) { ratio[k][i] = log10(flux[k] / p.line[12]); }
+    ew[i] = p.ew_ha_a;
+  }
+  for (int k = 0; k < 4; k++) {
+    double middle = quantile(ratio[k], N, 0.5), spread = quantile(ratio[k], N, 0.75) - quantile(ratio[k], N, 0.25);
+    print_message("%s/Hb: median %.2f, half of them within %.2f\n", name[k], middle, spread);
+    assert_true(fabs(middle - median[k]) < 0.20);
+    assert_true(spread > 0.45 * width[k] && spread < 1.5 * width[k]);
+  }
+  print_message("EW of H alpha: %.1f %.1f %.1f\n", quantile(ew, N, 0.05), quantile(ew, N, 0.5), quantile(ew, N, 0.95));
+  assert_true(quantile(ew, N, 0.5) > 20 && quantile(ew, N, 0.5) < 60);
+  assert_true(quantile(ew, N, 0.05) < 5 && quantile(ew, N, 0.95) > 120);
+}
+
 static void test_speed(void **state)
 {
   (void)state;
@@ -127,6 +206,8 @@ int main(void)
       cmocka_unit_test(test_same_id_same_spectrum),
       cmocka_unit_test(test_line_flux_and_place),
       cmocka_unit_test(test_breaks),
+      cmocka_unit_test(test_red_galaxies_are_like_real_ones),
+      cmocka_unit_test(test_lines_are_like_real_ones),
       cmocka_unit_test(test_speed),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
