@@ -71,12 +71,7 @@ static nsl_status print_values(const nsl_config *cfg, int json, nsl_error *err)
     free(text);
   }
   if (!json) { return NSL_OK; }
-  char *out = nsl_json_text(root);
-  nsl_json_free(root);
-  if (!out) { return nsl_fail(err, NSL_E_NOMEM, "no memory"); }
-  puts(out);
-  free(out);
-  return NSL_OK;
+  return nsl_cli_print_json(root, err);
 }
 
 static int run(nsl_cli *cli)

@@ -115,12 +115,7 @@ static nsl_status print_json(const nsl_catalogue_diff *d, nsl_str *provenance, n
     for (char *p = strtok_r(lists[k]->text, "\n", &save); p; p = strtok_r(NULL, "\n", &save)) { nsl_json_push_text(list, p); }
     nsl_json_set(root, names[k], list);
   }
-  char *text = nsl_json_text(root);
-  nsl_json_free(root);
-  if (!text) { return nsl_fail(err, NSL_E_NOMEM, "no memory"); }
-  puts(text);
-  free(text);
-  return NSL_OK;
+  return nsl_cli_print_json(root, err);
 }
 
 static int run(nsl_cli *cli)

@@ -21,12 +21,7 @@ static nsl_status report(const nsl_config *cfg, const nsl_merge_summary *s, int 
   nsl_json_set_i64(root, "tiles_left_out", s->tiles_missing);
   nsl_json_set_i64(root, "bytes", s->bytes);
   nsl_json_set_f64(root, "wall_s", s->wall_s);
-  char *text = nsl_json_text(root);
-  nsl_json_free(root);
-  if (!text) { return nsl_fail(err, NSL_E_NOMEM, "no memory"); }
-  puts(text);
-  free(text);
-  return NSL_OK;
+  return nsl_cli_print_json(root, err);
 }
 
 static int run(nsl_cli *cli)

@@ -68,12 +68,7 @@ static nsl_status print_json(const nsl_plan *plan, const totals *t, const nsl_co
   nsl_json_set_i64(root, "longest_tile", t->longest);
   nsl_json_set_f64(root, "longest_tile_s", t->longest_s);
   nsl_json_set_i64(root, "disk_bytes", BYTES_PER_SOURCE * t->sources);
-  char *text = nsl_json_text(root);
-  nsl_json_free(root);
-  if (!text) { return nsl_fail(err, NSL_E_NOMEM, "no memory"); }
-  puts(text);
-  free(text);
-  return NSL_OK;
+  return nsl_cli_print_json(root, err);
 }
 
 /* Reads the plan, making it first unless the one on disk is of today's inputs. */

@@ -33,12 +33,7 @@ static nsl_status print_json(const nsl_run_summary *s, nsl_error *err)
   nsl_json_set_bool(root, "drained", s->drained);
   nsl_json_set_bool(root, "complete", s->complete);
   nsl_json_set_f64(root, "wall_s", s->wall_s);
-  char *text = nsl_json_text(root);
-  nsl_json_free(root);
-  if (!text) { return nsl_fail(err, NSL_E_NOMEM, "no memory"); }
-  puts(text);
-  free(text);
-  return NSL_OK;
+  return nsl_cli_print_json(root, err);
 }
 
 static nsl_status report(const nsl_config *cfg, const nsl_run_summary *s, int json, nsl_error *err)

@@ -213,12 +213,7 @@ static nsl_status print_json(const status *s, nsl_error *err)
     nsl_json_set(root, "left_out", left_out(s));
     nsl_json_set(root, "rejected", rejected(s));
   }
-  char *text = nsl_json_text(root);
-  nsl_json_free(root);
-  if (!text) { return nsl_fail(err, NSL_E_NOMEM, "no memory"); }
-  puts(text);
-  free(text);
-  return NSL_OK;
+  return nsl_cli_print_json(root, err);
 }
 
 static void release(status *s)

@@ -4,6 +4,7 @@
 
 #include "noslit/base/log.h"
 #include "noslit/base/status.h"
+#include "noslit/io/json.h"
 #include "noslit/model/config.h"
 #include "noslit/model/select.h"
 #include "noslit/par/mpi_env.h"
@@ -44,6 +45,9 @@ extern const nsl_command nsl_cmd_simulate, nsl_cmd_train, nsl_cmd_plan, nsl_cmd_
 /* Prints "noslit <command>: <text>" to stderr and returns the exit code of the error. Under MPI call it on every rank after
  * nsl_mpi_agree: only rank 0 prints. */
 int nsl_cli_error(const nsl_cli *cli, const nsl_error *err);
+
+/* Prints a JSON document to stdout and frees it. */
+nsl_status nsl_cli_print_json(nsl_json *root, nsl_error *err);
 
 /* Options common to all commands are taken out before `run` sees them: --set key=value, --quiet, --verbose, --log FILE,
  * --exit-file FILE, --help. */

@@ -14,6 +14,16 @@ int nsl_cli_error(const nsl_cli *cli, const nsl_error *err)
   return nsl_status_exit_code(err->status);
 }
 
+nsl_status nsl_cli_print_json(nsl_json *root, nsl_error *err)
+{
+  char *text = nsl_json_text(root);
+  nsl_json_free(root);
+  if (!text) { return nsl_fail(err, NSL_E_NOMEM, "no memory"); }
+  puts(text);
+  free(text);
+  return NSL_OK;
+}
+
 nsl_status nsl_cli_config(const nsl_cli *cli, const char *path, nsl_config **out, nsl_error *err)
 {
   return nsl_config_load(path, cli->overrides, cli->n_overrides, out, err);
