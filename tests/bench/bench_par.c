@@ -1,22 +1,29 @@
-/* The scheduler under a discrete-event simulation of a large survey: workers that take skewed times, beat, fail and die. Prints how
- * well the workers are used and what an event costs the master. Usage: par [tiles] [workers] */
+/* How far the scheduler carries. Alone: the state machine under a discrete-event simulation of large surveys, with workers that
+ * take skewed times, beat, fail and die. Under mpirun: the MPI shell with jobs that do nothing, which is what bounds the master.
+ * Usage: bench_par [--json] [TILES WORKERS];  mpirun -n 3 bench_par [--json] [JOBS] */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 
 #include "noslit/base/clock.h"
 #include "noslit/base/rng.h"
-#include "noslit/par/sched.h"
+#include "noslit/par/mpi_env.h"
+#include "par/sched_mpi.h"
 
+#define MEAN_TILE_S 120.0 /* docs/scaling.md */
+#define TILE_SPREAD 0.7   /* rms of ln(cost) between tiles: clusters, number of exposures, coverage */
+#define PREDICTION 0.2    /* rms of ln(truth / prediction) */
 #define HEARTBEAT_S 5.0
 #define DEATHS_PER_TILE 1e-4
 #define FAILURES_PER_TILE 1e-3
 #define IDLE_RETRY_S 1.0
+#define TICK_S 0.05
 
 typedef struct {
   double time_s, end_s; /* of the next event; of the tile */
-  int worker, dead;
+  int worker;
   nsl_sched_action lease;
 } event;
 
@@ -45,73 +52,183 @@ static event pop(event *heap, int *n)
   return top;
 }
 
-int main(int argc, char **argv)
+/* A simulated survey, and what came of it. */
+typedef struct {
+  int n_tiles, n_workers;
+  double *cost_s, *actual_s, longest_s, work_s;
+  nsl_sched *sched;
+  event *heap;
+  int n_events, n_busy;
+  nsl_rng rng;
+  double now_s, ticked_s, busy_s; /* busy_s: worker seconds up to now */
+  double empty_s, busy_empty_s;   /* when no tile was left to deal out */
+  int64_t messages;
+  double cpu_s;
+  nsl_sched_counts counts;
+} survey;
+
+static void ask(survey *v, event *e)
 {
-  int n_tiles = argc > 1 ? atoi(argv[1]) : 100000, n_workers = argc > 2 ? atoi(argv[2]) : 10000, n_events = 0;
-  nsl_rng r = nsl_rng_make(1, NSL_RNG_TEST, 1, 0);
-  double *cost = calloc((size_t)n_tiles, sizeof *cost), *actual = calloc((size_t)n_tiles, sizeof *actual);
-  event *heap = calloc((size_t)n_workers + 1, sizeof *heap);
+  e->lease = nsl_sched_request(v->sched, e->worker, v->now_s);
+  if (e->lease.verb == NSL_ACT_STOP) { return; }
+  e->time_s = v->now_s + IDLE_RETRY_S;
+  if (e->lease.verb == NSL_ACT_ASSIGN) {
+    if (nsl_rng_uniform(&v->rng) < DEATHS_PER_TILE) { return; } /* it dies: no further event */
+    v->n_busy++;
+    e->end_s = v->now_s + v->actual_s[e->lease.job];
+    e->time_s = fmin(v->now_s + HEARTBEAT_S, e->end_s);
+  }
+  push(v->heap, &v->n_events, *e);
+}
+
+static void step(survey *v)
+{
+  event e = pop(v->heap, &v->n_events);
+  v->busy_s += v->n_busy * (e.time_s - v->now_s);
+  v->now_s = e.time_s;
+  if (v->now_s - v->ticked_s > TICK_S) {
+    nsl_sched_tick(v->sched, v->now_s, NULL, NULL);
+    v->ticked_s = v->now_s;
+  }
+  v->messages++;
+  if (e.lease.verb == NSL_ACT_ASSIGN && v->now_s < e.end_s) {
+    nsl_sched_heartbeat(v->sched, e.worker, v->now_s);
+    e.time_s = fmin(v->now_s + HEARTBEAT_S, e.end_s);
+    push(v->heap, &v->n_events, e);
+    return;
+  }
+  if (e.lease.verb == NSL_ACT_ASSIGN) {
+    int failed = nsl_rng_uniform(&v->rng) < FAILURES_PER_TILE;
+    v->n_busy--;
+    nsl_sched_finished(v->sched, e.worker, e.lease.job, e.lease.epoch, failed ? NSL_ANSWER_FAILED : NSL_ANSWER_DONE, v->now_s);
+  }
+  ask(v, &e);
+  if (nsl_sched_count(v->sched).pending > 0) {
+    v->empty_s = v->now_s;
+    v->busy_empty_s = v->busy_s;
+  }
+}
+
+static int simulate(survey *v)
+{
   const nsl_sched_options options = {
       .max_attempts = 3, .lease_min_s = 300, .lease_factor = 10, .speculate_factor = 3, .speculate_min_s = 30};
-  nsl_sched *s;
   nsl_error err = NSL_ERROR_INIT;
-  if (!cost || !actual || !heap) { return 1; }
-  for (int i = 0; i < n_tiles; i++) { /* a factor of 2 rms between tiles, 20 % rms between prediction and truth */
-    cost[i] = 60 * exp(0.7 * nsl_rng_normal(&r));
-    actual[i] = cost[i] * exp(0.2 * nsl_rng_normal(&r));
+  v->rng = nsl_rng_make(1, NSL_RNG_TEST, 1, 0);
+  v->cost_s = calloc((size_t)v->n_tiles, sizeof *v->cost_s);
+  v->actual_s = calloc((size_t)v->n_tiles, sizeof *v->actual_s);
+  v->heap = calloc((size_t)v->n_workers + 1, sizeof *v->heap);
+  if (!v->cost_s || !v->actual_s || !v->heap) { return 0; }
+  for (int i = 0; i < v->n_tiles; i++) {
+    v->cost_s[i] = MEAN_TILE_S * exp(TILE_SPREAD * nsl_rng_normal(&v->rng) - 0.5 * TILE_SPREAD * TILE_SPREAD);
+    v->actual_s[i] = v->cost_s[i] * exp(PREDICTION * nsl_rng_normal(&v->rng));
+    v->longest_s = fmax(v->longest_s, v->actual_s[i]);
+    v->work_s += v->actual_s[i];
   }
-  double t0 = nsl_clock_cpu_s(), busy_s = 0, queue_empty_s = 0, busy_until_empty_s = 0, now = 0, ticked_s = 0;
-  int64_t messages = 0;
-  if (nsl_sched_new(n_tiles, cost, n_workers, &options, &s, &err) != NSL_OK) { return 1; }
-  for (int w = 0; w < n_workers; w++) {
-    push(heap, &n_events, (event){.time_s = 1e-3 * w, .worker = w, .lease = {.verb = NSL_ACT_WAIT}});
+  double t0 = nsl_clock_cpu_s();
+  if (nsl_sched_new(v->n_tiles, v->cost_s, v->n_workers, &options, &v->sched, &err) != NSL_OK) { return 0; }
+  for (int w = 0; w < v->n_workers; w++) {
+    push(v->heap, &v->n_events, (event){.time_s = 1e-3 * w, .worker = w, .lease = {.verb = NSL_ACT_WAIT}});
   }
-  while (n_events && !nsl_sched_is_over(s)) {
-    event e = pop(heap, &n_events);
-    now = e.time_s;
-    if (now - ticked_s > 0.05) {
-      nsl_sched_tick(s, now, NULL, NULL);
-      ticked_s = now;
-    }
-    messages++;
-    if (e.lease.verb == NSL_ACT_ASSIGN && now < e.end_s) { /* a sign of life; the dead give none */
-      nsl_sched_heartbeat(s, e.worker, now);
-      e.time_s = fmin(now + HEARTBEAT_S, e.end_s);
-      push(heap, &n_events, e);
-      continue;
-    }
-    if (e.lease.verb == NSL_ACT_ASSIGN) {
-      int failed = nsl_rng_uniform(&r) < FAILURES_PER_TILE;
-      nsl_sched_finished(s, e.worker, e.lease.job, e.lease.epoch, failed ? NSL_ANSWER_FAILED : NSL_ANSWER_DONE, now);
-    }
-    e.lease = nsl_sched_request(s, e.worker, now);
-    if (e.lease.verb == NSL_ACT_STOP) { continue; }
-    e.time_s = now + IDLE_RETRY_S;
-    if (e.lease.verb == NSL_ACT_ASSIGN) {
-      e.end_s = now + actual[e.lease.job];
-      e.time_s = fmin(now + HEARTBEAT_S, e.end_s);
-      busy_s += actual[e.lease.job];
-      if (nsl_rng_uniform(&r) < DEATHS_PER_TILE) { continue; } /* it dies: no further event */
-    }
-    if (nsl_sched_count(s).pending > 0) {
-      queue_empty_s = now;
-      busy_until_empty_s = busy_s;
-    }
-    push(heap, &n_events, e);
-  }
-  double cpu_s = nsl_clock_cpu_s() - t0;
-  nsl_sched_counts c = nsl_sched_count(s);
+  while (v->n_events && !nsl_sched_is_over(v->sched)) { step(v); }
+  v->cpu_s = nsl_clock_cpu_s() - t0;
+  v->counts = nsl_sched_count(v->sched);
+  nsl_sched_free(v->sched);
+  free(v->cost_s);
+  free(v->actual_s);
+  free(v->heap);
+  return 1;
+}
+
+static void print(const survey *v, int json)
+{
   struct rusage use;
   getrusage(RUSAGE_SELF, &use);
-  printf("%d tiles on %d workers: %.0f s, %d done, %d quarantined, %d workers lost, %lld retries, %lld twins\n", n_tiles, n_workers,
-         now, c.done, c.quarantined, c.lost_workers, (long long)c.retries, (long long)c.speculated);
-  printf("utilisation %.3f until the queue is empty (%.0f s), %.3f to the end\n",
-         fmin(1, busy_until_empty_s / (queue_empty_s * n_workers)), queue_empty_s, busy_s / (now * n_workers));
-  printf("%lld messages in %.2f s: %.0f per second, simulation included; %.1f MB\n", (long long)messages, cpu_s,
-         (double)messages / cpu_s, (double)use.ru_maxrss / 1024);
-  nsl_sched_free(s);
-  free(cost);
-  free(actual);
-  free(heap);
-  return 0;
+  double ideal_s = fmax(v->work_s / v->n_workers, v->longest_s), per_s = (double)v->messages / v->cpu_s,
+         mb = (double)use.ru_maxrss / 1024;
+  double until_empty = v->busy_empty_s / (v->empty_s * v->n_workers), overall = v->busy_s / (v->now_s * v->n_workers);
+  if (json) {
+    printf(
+        "{\"tiles\": %d, \"workers\": %d, \"wall_s\": %.1f, \"ideal_s\": %.1f, \"longest_tile_s\": %.1f, \"queue_empty_s\": %.1f, "
+        "\"utilisation_until_empty\": %.4f, \"utilisation\": %.4f, \"done\": %d, \"quarantined\": %d, \"workers_lost\": %d, "
+        "\"retries\": %lld, \"twins\": %lld, \"messages\": %lld, \"messages_per_s\": %.0f, \"peak_mb\": %.1f}\n",
+        v->n_tiles, v->n_workers, v->now_s, ideal_s, v->longest_s, v->empty_s, until_empty, overall, v->counts.done,
+        v->counts.quarantined, v->counts.lost_workers, (long long)v->counts.retries, (long long)v->counts.speculated,
+        (long long)v->messages, per_s, mb);
+    return;
+  }
+  printf("%8d %8d %9.0f %9.0f %9.0f %8.4f %8.4f %5d %7lld %6lld %11.3g %7.1f\n", v->n_tiles, v->n_workers, v->now_s, ideal_s,
+         v->empty_s, until_empty, overall, v->counts.lost_workers, (long long)v->counts.retries, (long long)v->counts.speculated,
+         per_s, mb);
+}
+
+static int simulate_and_print(int n_tiles, int n_workers, int json)
+{
+  survey v = {.n_tiles = n_tiles, .n_workers = n_workers};
+  if (!simulate(&v)) { return 1; }
+  print(&v, json);
+  return v.counts.done + v.counts.quarantined != n_tiles;
+}
+
+/* --- the MPI shell --- */
+
+static nsl_status do_nothing(void *ctx, int64_t id, int attempt, const nsl_farm_hint *hint, nsl_beat *beat, void *beat_ctx,
+                             nsl_farm_result *result, nsl_error *err)
+{
+  (void)ctx, (void)id, (void)attempt, (void)hint, (void)beat, (void)beat_ctx, (void)err;
+  result->rows = 1;
+  return NSL_OK;
+}
+static int go_on(void *ctx) { return (void)ctx, 0; }
+static void on_assigned(void *ctx, int32_t job, int attempt, int worker) { (void)ctx, (void)job, (void)attempt, (void)worker; }
+static void on_answered(void *ctx, const nsl_farm_answer *a) { *(int64_t *)ctx += a->ended; }
+static void on_lost(void *ctx, int worker, int32_t job, int ended, const char *why)
+{
+  (void)ctx, (void)worker, (void)job, (void)ended, (void)why;
+}
+static void on_pulse(void *ctx, const nsl_sched_counts *counts) { (void)ctx, (void)counts; }
+
+static int deal_out(int32_t n, int json, int rank, int size)
+{
+  nsl_error err = NSL_ERROR_INIT;
+  nsl_farm_identity master = nsl_farm_meet(MPI_COMM_WORLD);
+  int lost = 0;
+  if (rank) {
+    const nsl_farm_worker hands = {NULL, NULL, do_nothing};
+    return nsl_farm_work(MPI_COMM_WORLD, &hands, master, HEARTBEAT_S, &lost, &err) != NSL_OK;
+  }
+  int64_t *ids = calloc((size_t)n, sizeof *ids), ended = 0;
+  const nsl_farm_jobs jobs = {
+      .n = n, .ids = ids, .sched = {.max_attempts = 3, .lease_min_s = 300, .lease_factor = 10}, .heartbeat_s = HEARTBEAT_S};
+  const nsl_farm_observer watch = {&ended, go_on, on_assigned, on_answered, on_lost, on_pulse};
+  nsl_farm_outcome out;
+  double t0 = nsl_clock_s(), c0 = nsl_clock_cpu_s();
+  nsl_status st = nsl_farm_master(MPI_COMM_WORLD, &jobs, &watch, &out, &err);
+  double wall_s = nsl_clock_s() - t0, cpu_s = nsl_clock_cpu_s() - c0, messages = 2.0 * n; /* an answer and an order each */
+  printf(json ? "{\"jobs\": %d, \"workers\": %d, \"wall_s\": %.3f, \"messages_per_s\": %.0f, \"messages_per_cpu_s\": %.0f}\n"
+              : "%d jobs that do nothing, %d workers: %.2f s, %.0f messages a second of wall, %.0f of the master's CPU\n",
+         n, size - 1, wall_s, messages / wall_s, messages / cpu_s);
+  nsl_farm_outcome_free(&out);
+  free(ids);
+  return st != NSL_OK || ended != n;
+}
+
+int main(int argc, char **argv)
+{
+  nsl_mpi mpi = nsl_mpi_start(&argc, &argv);
+  int json = argc > 1 && !strcmp(argv[1], "--json"), bad = 0;
+  char **words = argv + 1 + json;
+  int n_words = argc - 1 - json;
+  if (mpi.size > 1) {
+    bad = deal_out(n_words ? atoi(words[0]) : 50000, json, mpi.rank, mpi.size);
+  } else if (n_words == 2) {
+    bad = simulate_and_print(atoi(words[0]), atoi(words[1]), json);
+  } else {
+    if (!json) {
+      printf("   tiles  workers    wall_s   ideal_s   empty_s  u.empty    u.all  lost retries  twins  messages/s peak_MB\n");
+    }
+    for (int workers = 100; workers <= 10000; workers *= 10) { bad |= simulate_and_print(100000, workers, json); }
+  }
+  nsl_mpi_end(0, bad);
+  return bad;
 }
