@@ -44,3 +44,10 @@ expect 3 "$noslit" run "$dir/survey.yaml"
 [ "$(json "$dir/run/quarantine.json" tiles.0.tile)" = "$bad" ] || fail "tile $bad is not in quarantine"
 expect 0 "$noslit" run "$dir/survey.yaml" --failed
 same_as_reference "$dir"
+
+# The reports of the parts as one picture.
+if "$python" -c "import matplotlib" 2> /dev/null; then
+  dir=$build/tests/work/$name-side
+  expect 0 "$python" "$source_dir/tools/run_report.py" "$dir" > /dev/null
+  [ "$(head -c 4 "$dir/run/report.png" | tail -c 3)" = PNG ] || fail "no picture of the run"
+fi
