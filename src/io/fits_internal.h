@@ -6,10 +6,26 @@
 
 #include "noslit/io/fits.h"
 
+enum { NSL_FITS_PLAIN_HDUS = 8 };
+
+/* Where the pixels of a plain image lie. */
+typedef struct {
+  int looked, usable, bitpix, bytes;
+  long nx, ny;
+  int64_t start;
+} nsl_fits_plain;
+
 struct nsl_fits {
   fitsfile *file;
   char *path;
+  int fd; /* for pixels of plain images; -1 until needed */
+  nsl_fits_plain plain[NSL_FITS_PLAIN_HDUS];
 };
+
+/* NULL when the HDU's pixels cannot be read straight from the file. */
+const nsl_fits_plain *nsl_fits_plain_of(nsl_fits *f, int hdu);
+/* A window inside the image as 4-byte floats or ints in the machine's order; 0 when the file fails. */
+int nsl_fits_plain_read(const nsl_fits *f, const nsl_fits_plain *p, long x0, long y0, long w, long h, void *out);
 
 /* Turns a cfitsio status into err and a noslit status: "<path>: HDU <hdu>: cannot <what>: <reasons>"; clears cfitsio's message
  * stack. hdu 0 leaves the HDU out. Call it with errno as the failed call left it. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "fits_internal.h"
 #include "noslit/base/fsio.h"
@@ -56,6 +57,7 @@ nsl_status nsl_fits_open(const char *path, nsl_fits **out, nsl_error *err)
   nsl_status st = NSL_OK;
   int status = 0;
   nsl_fits *f = calloc(1, sizeof *f);
+  if (f) { f->fd = -1; }
   char *literal = nsl_path_join(".", path); /* cfitsio would strip leading blanks */
   if (!f || !literal || !(f->path = nsl_strdup(path))) { NSL_THROW(err, NSL_E_NOMEM, "%s: no memory", path); }
   NSL_TRY(nsl_file_stat(path, NULL, NULL, err)); /* cfitsio would take path.gz for path */
@@ -82,6 +84,7 @@ void nsl_fits_close(nsl_fits *f)
   if (!f) { return; }
   int status = 0;
   fits_close_file(f->file, &status);
+  if (f->fd >= 0) { close(f->fd); }
   fits_clear_errmsg();
   free(f->path);
   free(f);

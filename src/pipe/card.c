@@ -90,7 +90,7 @@ static nsl_status remake_stamp(nsl_h5 *f, const nsl_rows *rows, size_t i, const 
               nsl_config_file(cfg), (long long)rows->object_id[i], (long long)rows->tile[i]);
   }
   if (!nsl_stamp_set_alloc(&set, 1)) { NSL_THROW(err, NSL_E_NOMEM, "no memory for a stamp"); }
-  NSL_TRY(nsl_stamper_new(cfg, inst, &task, log, &stamper, err));
+  NSL_TRY(nsl_stamper_new(cfg, inst, &task, NULL, log, &stamper, err));
   NSL_TRY(nsl_stamper_make(stamper, k, 1, &set, err));
   NSL_TRY(put_stamp(f, inst, &set.stamps[0], err));
   if (facts) {

@@ -188,6 +188,40 @@ nsl_status nsl_exposure_read(nsl_exposure *e, long x0, long y0, long w, long h, 
   return st;
 }
 
+static nsl_fits_window plane_window(const nsl_cutout *c, int plane)
+{
+  void *out = plane == SCI ? (void *)c->sci : plane == ERR ? (void *)c->err : (void *)c->dq;
+  return (nsl_fits_window){c->x0, c->y0, c->w, c->h, out};
+}
+
+static nsl_status with_planes(nsl_exposure *e, size_t n, const nsl_cutout *cutouts, int announce, nsl_error *err)
+{
+  nsl_status st = NSL_OK;
+  nsl_fits_window *windows = malloc((n ? n : 1) * sizeof *windows);
+  if (!windows) { NSL_THROW(err, NSL_E_NOMEM, "%s: out of memory for %zu cut-outs", nsl_fits_path(e->fits), n); }
+  for (int p = 0; p < N_PLANES; p++) {
+    for (size_t i = 0; i < n; i++) { windows[i] = plane_window(&cutouts[i], p); }
+    if (announce) {
+      nsl_fits_announce(e->fits, e->hdu[p], n, windows);
+    } else {
+      NSL_TRY(nsl_fits_read_windows(e->fits, e->hdu[p], p != DQ, n, windows, err));
+    }
+  }
+cleanup:
+  free(windows);
+  return st;
+}
+
+nsl_status nsl_exposure_announce(nsl_exposure *e, size_t n, const nsl_cutout *cutouts, nsl_error *err)
+{
+  return with_planes(e, n, cutouts, 1, err);
+}
+
+nsl_status nsl_exposure_read_many(nsl_exposure *e, size_t n, const nsl_cutout *cutouts, nsl_error *err)
+{
+  return with_planes(e, n, cutouts, 0, err);
+}
+
 /* ---- inspection ---- */
 
 /* The last pixel of each plane: a file cut short has a good header and no end. */

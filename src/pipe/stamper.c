@@ -35,6 +35,7 @@ struct nsl_stamper {
   size_t n_windows, windows_capacity;
   window_plan *windows;
   window_plan **order; /* for reading */
+  nsl_cutout *cutouts; /* in that order */
   size_t pool_pixels;
   float *sci, *err_plane;
   int32_t *dq;
@@ -42,15 +43,15 @@ struct nsl_stamper {
   float *light;
 };
 
-nsl_status nsl_stamper_new(const nsl_config *cfg, const nsl_instrument *inst, const nsl_tile_task *task, const nsl_log *log,
-                           nsl_stamper **out, nsl_error *err)
+nsl_status nsl_stamper_new(const nsl_config *cfg, const nsl_instrument *inst, const nsl_tile_task *task, nsl_exposure_cache *cache,
+                           const nsl_log *log, nsl_stamper **out, nsl_error *err)
 {
   nsl_stamper *s = calloc(1, sizeof *s);
   if (!s) { return nsl_fail(err, NSL_E_NOMEM, "out of memory for stamps"); }
   double start = nsl_clock_s();
   s->log = log;
   s->settings = nsl_view_settings_from(cfg);
-  nsl_status st = nsl_scene_make(cfg, inst, task, log, &s->scene, err);
+  nsl_status st = nsl_scene_make(cfg, inst, task, cache, log, &s->scene, err);
   s->cost.io_s += nsl_clock_s() - start;
   if (st != NSL_OK) {
     nsl_stamper_free(s);
@@ -68,6 +69,7 @@ void nsl_stamper_free(nsl_stamper *s)
   nsl_view_room_free(&s->room);
   free(s->windows);
   free(s->order);
+  free(s->cutouts);
   free(s->sci);
   free(s->err_plane);
   free(s->dq);
@@ -144,32 +146,76 @@ static int compare_for_reading(const void *a, const void *b)
   return p->source < q->source ? -1 : p->source > q->source;
 }
 
-/* All reading of pixels happens here: exposure by exposure, from the first row to the last. */
-static nsl_status read_windows(nsl_stamper *s, nsl_error *err)
+/* One by one: finds which windows of a damaged exposure can still be read. */
+static nsl_status read_singly(nsl_stamper *s, nsl_field *f, window_plan *const *windows, const nsl_cutout *cutouts, size_t n,
+                              nsl_error *err)
 {
-  double start = nsl_clock_s();
-  window_plan **order = realloc(s->order, (s->windows_capacity ? s->windows_capacity : 1) * sizeof(*order));
-  if (!order) { return nsl_fail(err, NSL_E_NOMEM, "out of memory for stamps"); }
-  s->order = order;
-  for (size_t k = 0; k < s->n_windows; k++) { order[k] = &s->windows[k]; }
-  qsort(order, s->n_windows, sizeof *order, compare_for_reading);
-  for (size_t k = 0; k < s->n_windows; k++) {
-    window_plan *w = order[k];
-    nsl_field *f = &s->scene.fields[w->field];
+  for (size_t k = 0; k < n; k++) {
     nsl_error why = NSL_ERROR_INIT;
-    nsl_status st =
-        nsl_exposure_read(f->exposure, w->x0, w->y0, w->w, w->h, s->sci + w->at, s->err_plane + w->at, s->dq + w->at, &why);
-    s->cost.bytes_read += 10 * (int64_t)w->w * w->h;
+    const nsl_cutout *c = &cutouts[k];
+    nsl_status st = nsl_exposure_read(f->exposure, c->x0, c->y0, c->w, c->h, c->sci, c->err, c->dq, &why);
     if (st == NSL_E_NOMEM) { return nsl_fail(err, st, "%s", why.text); }
     if (st != NSL_OK) {
       nsl_log_write(s->log, f->lost ? NSL_LOG_DEBUG : NSL_LOG_WARN, "cut-out left out (source %lld): %s",
-                    (long long)s->scene.task->sources[w->source].id, why.text);
+                    (long long)s->scene.task->sources[windows[k]->source].id, why.text);
       s->cost.exposures_lost += !f->lost;
-      w->lost = f->lost = 1;
+      windows[k]->lost = f->lost = 1;
     }
   }
-  s->cost.io_s += nsl_clock_s() - start;
   return NSL_OK;
+}
+
+/* Calls visit for the windows of each exposure in turn. */
+typedef nsl_status field_visit(nsl_stamper *s, nsl_field *f, window_plan *const *windows, const nsl_cutout *cutouts, size_t n,
+                               nsl_error *err);
+
+static nsl_status for_fields(nsl_stamper *s, field_visit *visit, nsl_error *err)
+{
+  for (size_t k = 0, end; k < s->n_windows; k = end) {
+    for (end = k; end < s->n_windows && s->order[end]->field == s->order[k]->field; end++) {}
+    nsl_status st = visit(s, &s->scene.fields[s->order[k]->field], s->order + k, s->cutouts + k, end - k, err);
+    if (st != NSL_OK) { return st; }
+  }
+  return NSL_OK;
+}
+
+static nsl_status announce_field(nsl_stamper *s, nsl_field *f, window_plan *const *windows, const nsl_cutout *cutouts, size_t n,
+                                 nsl_error *err)
+{
+  (void)s, (void)windows;
+  return nsl_exposure_announce(f->exposure, n, cutouts, err);
+}
+
+static nsl_status read_field(nsl_stamper *s, nsl_field *f, window_plan *const *windows, const nsl_cutout *cutouts, size_t n,
+                             nsl_error *err)
+{
+  nsl_error why = NSL_ERROR_INIT;
+  nsl_status st = nsl_exposure_read_many(f->exposure, n, cutouts, &why);
+  if (st == NSL_E_NOMEM) { return nsl_fail(err, st, "%s", why.text); }
+  return st == NSL_OK ? NSL_OK : read_singly(s, f, windows, cutouts, n, err);
+}
+
+/* All reading of pixels happens here: all of it is announced, then read exposure by exposure, from the first row to the last. */
+static nsl_status read_windows(nsl_stamper *s, nsl_error *err)
+{
+  double start = nsl_clock_s();
+  size_t n = s->windows_capacity ? s->windows_capacity : 1;
+  window_plan **order = realloc(s->order, n * sizeof(*order));
+  if (order) { s->order = order; }
+  nsl_cutout *cutouts = realloc(s->cutouts, n * sizeof *cutouts);
+  if (cutouts) { s->cutouts = cutouts; }
+  if (!order || !cutouts) { return nsl_fail(err, NSL_E_NOMEM, "out of memory for stamps"); }
+  for (size_t k = 0; k < s->n_windows; k++) { order[k] = &s->windows[k]; }
+  qsort(order, s->n_windows, sizeof *order, compare_for_reading);
+  for (size_t k = 0; k < s->n_windows; k++) {
+    const window_plan *w = order[k];
+    cutouts[k] = (nsl_cutout){w->x0, w->y0, w->w, w->h, s->sci + w->at, s->err_plane + w->at, s->dq + w->at};
+    s->cost.bytes_read += 10 * (int64_t)w->w * w->h;
+  }
+  nsl_status st = for_fields(s, announce_field, err);
+  if (st == NSL_OK) { st = for_fields(s, read_field, err); }
+  s->cost.io_s += nsl_clock_s() - start;
+  return st;
 }
 
 /* ---- one source ---- */

@@ -38,6 +38,7 @@ typedef struct {
 typedef struct {
   const nsl_instrument *inst;
   const nsl_tile_task *task;
+  nsl_exposure_cache *cache; /* NULL: exposures are closed with the scene */
   double neighbour_mag;
   size_t n_all;
   size_t n_fields;
@@ -50,8 +51,8 @@ typedef struct {
 
 int nsl_position_is_usable(const nsl_source *s);                  /* finite and on the sphere */
 const nsl_source *nsl_scene_source(const nsl_scene *s, size_t i); /* own, then neighbours */
-nsl_status nsl_scene_make(const nsl_config *cfg, const nsl_instrument *inst, const nsl_tile_task *task, const nsl_log *log,
-                          nsl_scene *out, nsl_error *err);
+nsl_status nsl_scene_make(const nsl_config *cfg, const nsl_instrument *inst, const nsl_tile_task *task, nsl_exposure_cache *cache,
+                          const nsl_log *log, nsl_scene *out, nsl_error *err);
 void nsl_scene_free(nsl_scene *s);
 /* Is the source inside the exposure's corners? For exposures that cannot be opened. */
 int nsl_field_should_hold(const nsl_field *f, const nsl_source *source);

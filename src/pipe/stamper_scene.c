@@ -155,7 +155,7 @@ static nsl_status find_optics(nsl_scene *s, nsl_field *f, nsl_error *err)
 
 static nsl_status open_field(nsl_scene *s, nsl_field *f, nsl_error *err)
 {
-  nsl_status st = nsl_exposure_open(f->info->path, s->inst, &f->exposure, err);
+  nsl_status st = nsl_exposure_cache_open(s->cache, f->info->path, s->inst, &f->exposure, err);
   if (st != NSL_OK) { return st; }
   if (nsl_exposure_detector(f->exposure) != f->detector) {
     return nsl_fail(err, NSL_E_MISMATCH, "%s: was of detector %d when the plan was made, now of %d; plan again", f->info->path,
@@ -168,9 +168,9 @@ static nsl_status open_field(nsl_scene *s, nsl_field *f, nsl_error *err)
   return st;
 }
 
-static void close_field(nsl_field *f)
+static void close_field(const nsl_scene *s, nsl_field *f)
 {
-  nsl_exposure_close(f->exposure);
+  if (f->exposure) { nsl_exposure_cache_return(s->cache, f->exposure, !f->lost); }
   f->exposure = NULL;
   free(f->x);
   free(f->y);
@@ -191,11 +191,11 @@ static double rate_of_mag0(const nsl_sensitivity *s)
   return sum;
 }
 
-nsl_status nsl_scene_make(const nsl_config *cfg, const nsl_instrument *inst, const nsl_tile_task *task, const nsl_log *log,
-                          nsl_scene *out, nsl_error *err)
+nsl_status nsl_scene_make(const nsl_config *cfg, const nsl_instrument *inst, const nsl_tile_task *task, nsl_exposure_cache *cache,
+                          const nsl_log *log, nsl_scene *out, nsl_error *err)
 {
   nsl_status st = NSL_OK;
-  nsl_scene s = {.inst = inst, .task = task, .n_all = task->n_sources + task->n_neighbours};
+  nsl_scene s = {.inst = inst, .task = task, .cache = cache, .n_all = task->n_sources + task->n_neighbours};
   s.neighbour_mag = nsl_config_real(cfg, "stamp.neighbour_mag");
   size_t n = task->n_exposures ? task->n_exposures : 1;
   s.fields = calloc(n, sizeof *s.fields);
@@ -223,7 +223,7 @@ nsl_status nsl_scene_make(const nsl_config *cfg, const nsl_instrument *inst, con
     }
     nsl_warn(log, "exposure left out: %s", why.text);
     f->lost = 1;
-    close_field(f);
+    close_field(&s, f);
   }
   *out = s;
   return NSL_OK;
@@ -235,7 +235,7 @@ cleanup:
 
 void nsl_scene_free(nsl_scene *s)
 {
-  for (size_t i = 0; i < s->n_fields; i++) { close_field(&s->fields[i]); }
+  for (size_t i = 0; i < s->n_fields; i++) { close_field(s, &s->fields[i]); }
   for (int o = 0; o < s->n_optics; o++) {
     for (size_t i = 0; i < s->n_all; i++) { free(s->optics[o].mix[i]); }
     free(s->optics[o].mix);

@@ -19,6 +19,7 @@ struct nsl_tile_runner {
   const nsl_log *log;
   nsl_instrument *inst;
   nsl_infer *infer;
+  nsl_exposure_cache *exposures;
   nsl_stamp_set batch;
   size_t batch_size;
   nsl_tile_expectation expected;
@@ -38,6 +39,7 @@ nsl_status nsl_tile_runner_new(const nsl_config *cfg, const nsl_log *log, nsl_ti
   NSL_TRY(nsl_instrument_load(nsl_config_text(cfg, "instrument.file"), r->inst, err));
   NSL_TRY(nsl_infer_new(nsl_config_text(cfg, "run.model"), r->inst, (int)nsl_config_int(cfg, "run.samples"), (int)r->batch_size,
                         (uint64_t)nsl_config_int(cfg, "survey.seed"), &r->infer, err));
+  NSL_TRY(nsl_exposure_cache_new((int)nsl_config_int(cfg, "run.exposure_cache"), &r->exposures, err));
   if (!nsl_stamp_set_alloc(&r->batch, r->batch_size)) { NSL_THROW(err, NSL_E_NOMEM, "no memory for %zu stamps", r->batch_size); }
   r->expected = (nsl_tile_expectation){.workdir = nsl_config_text(cfg, "survey.workdir"),
                                        .order = (int)nsl_config_int(cfg, "tiles.order"),
@@ -56,6 +58,7 @@ void nsl_tile_runner_free(nsl_tile_runner *r)
   if (!r) { return; }
   nsl_stamp_set_free(&r->batch);
   nsl_infer_free(r->infer);
+  nsl_exposure_cache_free(r->exposures);
   if (r->inst) { nsl_instrument_free(r->inst); }
   free(r->inst);
   free(r);
@@ -99,7 +102,7 @@ static nsl_status measure(nsl_tile_runner *r, const nsl_tile_task *task, nsl_bea
   nsl_status st = NSL_OK;
   nsl_stamper *stamper = NULL;
   double t0 = nsl_clock_s();
-  NSL_TRY(nsl_stamper_new(r->cfg, r->inst, task, r->log, &stamper, err));
+  NSL_TRY(nsl_stamper_new(r->cfg, r->inst, task, r->exposures, r->log, &stamper, err));
   head->stamp_s += nsl_clock_s() - t0;
   /* Batches of a fixed size from the tile's first source: nothing else may decide which stamps share one. */
   for (size_t first = 0; first < task->n_sources; first += r->batch_size) {

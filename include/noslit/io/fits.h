@@ -33,6 +33,18 @@ nsl_status nsl_fits_header(nsl_fits *f, int hdu, char **cards, int *n_cards, nsl
 nsl_status nsl_fits_read_f32(nsl_fits *f, int hdu, long x0, long y0, long w, long h, float *out, nsl_error *err);
 nsl_status nsl_fits_read_i32(nsl_fits *f, int hdu, long x0, long y0, long w, long h, int32_t *out, nsl_error *err);
 
+/* Many windows of one image, best in the order of their rows. */
+typedef struct {
+  long x0, y0, w, h;
+  void *out; /* [h][w] floats or int32 */
+} nsl_fits_window;
+
+/* Says that these windows will be read: of a plain file, the pages are fetched ahead, or the whole image where that costs less. */
+void nsl_fits_announce(nsl_fits *f, int hdu, size_t n, const nsl_fits_window *windows);
+/* Reads them all, floats as nsl_fits_read_f32 or else as nsl_fits_read_i32 does. Each tile of a compressed image is decompressed at
+ * most once. After an error the windows hold nothing certain: read them one by one to find which can be read. */
+nsl_status nsl_fits_read_windows(nsl_fits *f, int hdu, int is_float, size_t n, const nsl_fits_window *windows, nsl_error *err);
+
 /* --- writing: to a temporary name, published by nsl_fits_finish; nsl_fits_discard drops it --- */
 typedef struct nsl_fits_writer nsl_fits_writer;
 typedef enum { NSL_FITS_F32, NSL_FITS_F64, NSL_FITS_I16, NSL_FITS_I32, NSL_FITS_I64, NSL_FITS_TEXT, NSL_FITS_BOOL } nsl_fits_type;

@@ -36,4 +36,26 @@ double nsl_exposure_time_s(const nsl_exposure *e);
 nsl_status nsl_exposure_read(nsl_exposure *e, long x0, long y0, long w, long h, float *sci, float *err_plane, int32_t *dq,
                              nsl_error *err);
 
+/* One cut-out of many, as nsl_exposure_read. */
+typedef struct {
+  long x0, y0, w, h;
+  float *sci, *err;
+  int32_t *dq;
+} nsl_cutout;
+
+/* Says which cut-outs will be read, so that the disk can begin. */
+nsl_status nsl_exposure_announce(nsl_exposure *e, size_t n, const nsl_cutout *cutouts, nsl_error *err);
+/* Reads them all (best in the order of their rows). After an error nothing is certain about any of them. */
+nsl_status nsl_exposure_read_many(nsl_exposure *e, size_t n, const nsl_cutout *cutouts, nsl_error *err);
+
+/* Exposures that stay open for the next tile, at most `capacity` of those not in use. One cache belongs to one thread. */
+typedef struct nsl_exposure_cache nsl_exposure_cache;
+nsl_status nsl_exposure_cache_new(int capacity, nsl_exposure_cache **out, nsl_error *err);
+void nsl_exposure_cache_free(nsl_exposure_cache *cache); /* nothing may be in use */
+/* The exposure at a path, open since earlier if the file has still the same size and time. Give it back with
+ * nsl_exposure_cache_return; keep 0: close it (it could not be read). cache may be NULL: then nothing is kept. */
+nsl_status nsl_exposure_cache_open(nsl_exposure_cache *cache, const char *path, const nsl_instrument *inst, nsl_exposure **out,
+                                   nsl_error *err);
+void nsl_exposure_cache_return(nsl_exposure_cache *cache, nsl_exposure *e, int keep);
+
 #endif

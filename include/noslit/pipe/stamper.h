@@ -7,6 +7,7 @@
 #include "noslit/base/log.h"
 #include "noslit/model/render.h"
 #include "noslit/model/stamp.h"
+#include "noslit/pipe/exposure.h"
 #include "noslit/pipe/plan.h"
 
 typedef struct nsl_stamper nsl_stamper;
@@ -19,8 +20,9 @@ typedef struct {
 
 /* Opens the exposures of a task (each once). An exposure that cannot be read is logged, left out and flagged
  * (NSL_FLAG_EXPOSURE_LOST) on the sources it should hold; it does not fail the tile. */
-nsl_status nsl_stamper_new(const nsl_config *cfg, const nsl_instrument *inst, const nsl_tile_task *task, const nsl_log *log,
-                           nsl_stamper **out, nsl_error *err);
+/* cache: NULL, or exposures that stay open after the stamper, which it must outlive. */
+nsl_status nsl_stamper_new(const nsl_config *cfg, const nsl_instrument *inst, const nsl_tile_task *task, nsl_exposure_cache *cache,
+                           const nsl_log *log, nsl_stamper **out, nsl_error *err);
 void nsl_stamper_free(nsl_stamper *s);
 /* Stamps of the task's sources [first, first+n) into set (cleared first; capacity >= n). A source that cannot be measured
  * gets an empty stamp with flags. */

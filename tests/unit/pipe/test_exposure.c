@@ -180,13 +180,44 @@ static void truncated_files_are_found(void **state)
   assert_non_null(strstr(err.text, "nowhere/x.fits"));
 }
 
+static void open_exposures_are_kept_and_watched(void **state)
+{
+  (void)state;
+  toy_exposure t = {.name = "kept.fits", .detector = 1, .obsid = "1", .exptime_s = 150, .crpix1 = 600, .crpix2 = 120};
+  char *path = toy_write(dir, &t);
+  t.name = "other.fits";
+  char *other = toy_write(dir, &t);
+  nsl_exposure_cache *cache;
+  nsl_exposure *a, *b, *c;
+  assert_ok(nsl_exposure_cache_new(1, &cache, &test_err));
+  assert_ok(nsl_exposure_cache_open(cache, path, inst, &a, &test_err));
+  nsl_exposure_cache_return(cache, a, 1);
+  assert_ok(nsl_exposure_cache_open(cache, path, inst, &b, &test_err));
+  assert_ptr_equal(a, b);
+  assert_ok(nsl_exposure_cache_open(cache, other, inst, &c, &test_err)); /* more may be in use than are kept */
+  assert_ptr_not_equal(b, c);
+  nsl_exposure_cache_return(cache, c, 1);
+  nsl_exposure_cache_return(cache, b, 1);
+  /* A file that was written anew is opened anew. */
+  t.name = "kept.fits";
+  t.exptime_s = 300;
+  free(toy_write(dir, &t));
+  assert_ok(nsl_exposure_cache_open(cache, path, inst, &a, &test_err));
+  assert_true(nsl_exposure_time_s(a) == 300);
+  nsl_exposure_cache_return(cache, a, 0);
+  assert_int_equal(unlink(path), 0);
+  assert_int_equal(nsl_exposure_cache_open(cache, path, inst, &a, &test_err), NSL_E_NOTFOUND);
+  nsl_exposure_cache_free(cache);
+  free(path);
+  free(other);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(names_are_parsed_leniently),
-      cmocka_unit_test(good_exposures_are_inspected_and_read),
-      cmocka_unit_test(wrong_exposures_say_what_is_wrong),
-      cmocka_unit_test(truncated_files_are_found),
+      cmocka_unit_test(names_are_parsed_leniently),          cmocka_unit_test(good_exposures_are_inspected_and_read),
+      cmocka_unit_test(wrong_exposures_say_what_is_wrong),   cmocka_unit_test(truncated_files_are_found),
+      cmocka_unit_test(open_exposures_are_kept_and_watched),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -138,7 +138,7 @@ static void make_stamps(nsl_stamp_set *set, size_t batch, const nsl_log *log)
   nsl_stamper *s;
   nsl_stamp_set part;
   assert_true(nsl_stamp_set_alloc(set, N_SOURCES) && nsl_stamp_set_alloc(&part, batch));
-  assert_ok(nsl_stamper_new(cfg, inst, &task, log, &s, &test_err));
+  assert_ok(nsl_stamper_new(cfg, inst, &task, NULL, log, &s, &test_err));
   for (size_t i = 0; i < N_SOURCES; i += batch) {
     size_t n = N_SOURCES - i < batch ? N_SOURCES - i : batch;
     assert_ok(nsl_stamper_make(s, i, n, &part, &test_err));
@@ -315,12 +315,12 @@ static void nothing_makes_nothing(void **state)
   nsl_stamper *s;
   nsl_stamp_set set;
   assert_true(nsl_stamp_set_alloc(&set, 1));
-  assert_ok(nsl_stamper_new(cfg, inst, &empty, NULL, &s, &test_err));
+  assert_ok(nsl_stamper_new(cfg, inst, &empty, NULL, NULL, &s, &test_err));
   assert_ok(nsl_stamper_make(s, 0, 0, &set, &test_err));
   assert_int_equal(set.n, 0);
   assert_int_equal(nsl_stamper_make(s, 0, 1, &set, &test_err), NSL_E_BUG);
   nsl_stamper_free(s);
-  assert_ok(nsl_stamper_new(cfg, inst, &unseen, NULL, &s, &test_err));
+  assert_ok(nsl_stamper_new(cfg, inst, &unseen, NULL, NULL, &s, &test_err));
   assert_ok(nsl_stamper_make(s, 0, 1, &set, &test_err));
   assert_int_equal(set.stamps[0].flags, NSL_FLAG_NO_GV | NSL_FLAG_NO_GI | NSL_FLAG_NO_PDF);
   nsl_stamper_free(s);
