@@ -11,6 +11,8 @@
 #define LIGHT_SPEED_KM_S 299792.458
 
 struct nsl_spectra {
+  nsl_added *added;
+  int n_added;
   nsl_star_table star[N_STARS];
   float dust[REST_N]; /* 0.4 ln 10 k(lambda) */
   float old[REST_N], young[REST_N], depth[REST_N];
@@ -38,7 +40,27 @@ void nsl_spectra_free(nsl_spectra *s)
 {
   if (!s) { return; }
   for (int k = 0; k < N_STARS; k++) { nsl_star_table_free(&s->star[k]); }
+  for (int k = 0; k < s->n_added; k++) { free(s->added[k].flux); }
+  free(s->added);
   free(s);
+}
+
+nsl_status nsl_spectra_add(nsl_spectra *s, nsl_kind kind, int has_lines, size_t n, const double *lambda_a, const float *flam,
+                           nsl_error *err)
+{
+  nsl_added *grown = realloc(s->added, (size_t)(s->n_added + 1) * sizeof *grown);
+  if (!grown) { return nsl_fail(err, NSL_E_NOMEM, "spectrum library"); }
+  s->added = grown;
+  nsl_status st = nsl_added_make(&s->added[s->n_added], kind, has_lines, n, lambda_a, flam, err);
+  s->n_added += st == NSL_OK;
+  return st;
+}
+
+int nsl_spectra_n_added(const nsl_spectra *s) { return s->n_added; }
+
+void nsl_spectra_mix(const nsl_spectra *s, uint64_t seed, uint64_t id, int part, int n_parts, nsl_sed_params *p)
+{
+  nsl_added_mix(s->added, s->n_added, seed, id, part, n_parts, p);
 }
 
 const double *nsl_spectra_lambda(const nsl_spectra *s) { return s->lambda; }
@@ -106,7 +128,11 @@ static void continuum(nsl_spectra *s, const nsl_sed_params *p, double *flam)
   if (i1 < ha) { i1 = ha; }
   if (i0 < 0) { i0 = 0; }
   if (i1 > REST_N) { i1 = REST_N; }
-  if (p->kind == NSL_KIND_QUASAR) {
+  if (p->n_mixed > 0) {
+    memset(s->old + i0, 0, (size_t)(i1 - i0) * sizeof(float));
+    for (int k = 0; k < p->n_mixed; k++) { add_depth(s->old + i0, s->added[p->mixed[k]].flux + i0, (float)p->share[k], i1 - i0); }
+    screen(s->old + i0, s->dust + i0, (float)p->ebv_old, i1 - i0);
+  } else if (p->kind == NSL_KIND_QUASAR) {
     for (int i = i0; i < i1; i++) { s->old[i] = powf((float)(REST_LAMBDA0_A + REST_STEP_A * i) / 5500.0f, (float)p->slope); }
   } else {
     if (p->kind == NSL_KIND_STAR) {
@@ -150,12 +176,15 @@ static void emission(const nsl_spectra *s, const nsl_sed_params *p, double *flam
   memset(out, 0, sizeof *out);
   if (p->kind == NSL_KIND_STAR) { return; }
   double at_ha = (double)s->old[(int)((nsl_line_list[LINE_HA].lambda_a - REST_LAMBDA0_A) / REST_STEP_A)];
-  double ha = p->ew_ha_a * (1 + p->z) * at_ha, flux[NSL_SED_LINES];
+  double without = 1; /* share of the light whose spectra have no lines of their own */
+  for (int k = 0; k < p->n_mixed; k++) { without -= s->added[p->mixed[k]].has_lines ? p->share[k] : 0; }
+  double ha = without * p->ew_ha_a * (1 + p->z) * at_ha, flux[NSL_SED_LINES];
   int quasar = p->kind == NSL_KIND_QUASAR;
   for (int i = 0; i < NSL_SED_LINES; i++) {
     double lambda = nsl_line_list[i].lambda_a * (1 + p->z),
            broad = quasar ? ha * nsl_line_list[i].broad / nsl_line_list[LINE_HA].broad : 0;
     flux[i] = (quasar ? 0.12 : 1) * ha * p->line[i];
+    if (!(ha > 0)) { continue; }
     if (flux[i] > 0) { add_line(flam, lambda, flux[i], p->sigma_v_km_s); }
     if (broad > 0) { add_line(flam, lambda, broad, p->broad_km_s); }
     flux[i] += broad;

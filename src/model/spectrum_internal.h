@@ -36,6 +36,17 @@ enum { LINE_OII_A = 2, LINE_OII_B = 3, LINE_HB = 12, LINE_OIII = 14, LINE_HA = 2
 
 double nsl_calzetti_k(double lambda_a);
 
+/* A library spectrum on the rest-frame grid. */
+typedef struct {
+  nsl_kind kind;
+  int has_lines;
+  float *flux; /* [REST_N] */
+} nsl_added;
+
+nsl_status nsl_added_make(nsl_added *a, nsl_kind kind, int has_lines, size_t n, const double *lambda_a, const float *flam,
+                          nsl_error *err);
+void nsl_added_mix(const nsl_added *added, int n, uint64_t seed, uint64_t id, int part, int n_parts, nsl_sed_params *p);
+
 /* Fluxes relative to H alpha from log [NII]6585/Ha, log [OIII]5008/Hb, log [OII]/Hb (dust-free), log [SII]/Ha and the gas E(B-V).
  */
 void nsl_line_ratios(double n2, double oiii_hb, double oii_hb, double sii_ha, double ebv_gas, double ratio[NSL_SED_LINES]);

@@ -13,7 +13,7 @@
 void nsl_mock_spectrum(nsl_mock *m, const nsl_mock_source *s, double *flam, nsl_line_fluxes *lines)
 {
   nsl_sed_params p;
-  nsl_sed_params_draw(m->seed, (uint64_t)s->id, s->kind, s->z, &p);
+  nsl_mock_sed(m, s->id, s->kind, s->z, &p);
   nsl_spectra_make(m->spectra, &p, s->mag, flam, lines);
 }
 

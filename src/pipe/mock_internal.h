@@ -136,6 +136,11 @@ void nsl_mock_cosmic_rays(const nsl_mock_detector *d, nsl_rng *rng, int w, int h
 void nsl_mock_read_out(const nsl_mock_detector *d, double exptime_s, nsl_rng *rng, size_t n, float *electrons, float *err,
                        int32_t *dq, float *noise);
 
+/* --- mock_library.c --- */
+nsl_status nsl_mock_read_library(const char *path, nsl_spectra *spectra, nsl_error *err);
+/* What the source's spectrum is: built in, or of the library if there is one. Sets share no library spectrum. */
+void nsl_mock_sed(const nsl_mock *m, int64_t id, nsl_kind kind, double z, nsl_sed_params *p);
+
 /* --- mock_sky.c: the mock as a whole, and the pool of neighbours' spectra --- */
 /* F_lambda of magnitude 0 [NSL_SPECTRUM_N], borrowed. */
 nsl_status nsl_mock_pool_entry(nsl_mock *m, nsl_mock_set set, uint64_t pick, int is_star, const double **flam, nsl_error *err);
@@ -180,6 +185,7 @@ struct nsl_mock {
   double bad_pixels;
   nsl_error_sizes errors;
   nsl_spectra *spectra;
+  double library_fraction;
   nsl_renderer *renderer;
   double psf_px[NSL_BANDS_MAX], sky_rate[NSL_BANDS_MAX]; /* e-/s/px */
   double *response[2];                                   /* [NSL_SPECTRUM_N] first-order sensitivity of the stamp's bands */

@@ -66,6 +66,9 @@ nsl_status nsl_mock_new(const nsl_config *cfg, const nsl_instrument *inst, const
   m->pool_set = -1;
   NSL_TRY(settings(m, err));
   NSL_TRY(nsl_spectra_new(&m->spectra, err));
+  m->library_fraction = nsl_config_real(cfg, "simulate.library_fraction");
+  const char *library = nsl_config_text(cfg, "simulate.library");
+  if (*library) { NSL_TRY(nsl_mock_read_library(library, m->spectra, err)); }
   m->renderer = nsl_renderer_new();
   m->pool = calloc(POOL_SIZE, sizeof *m->pool);
   if (!m->renderer || !m->pool) { NSL_THROW(err, NSL_E_NOMEM, "mock"); }
@@ -112,7 +115,7 @@ nsl_status nsl_mock_pool_entry(nsl_mock *m, nsl_mock_set set, uint64_t pick, int
     nsl_population_draw(&m->population, m->seed, id, 0, NSL_MOCK_COUNT_SLOPE, &s);
     m->pool[k] = malloc(NSL_SPECTRUM_N * sizeof(double));
     if (!m->pool[k]) { return nsl_fail(err, NSL_E_NOMEM, "neighbours' spectra"); }
-    nsl_sed_params_draw(m->seed, (uint64_t)id, is_star ? NSL_KIND_STAR : s.kind, s.z, &p);
+    nsl_mock_sed(m, id, is_star ? NSL_KIND_STAR : s.kind, s.z, &p);
     nsl_spectra_make(m->spectra, &p, 0, m->pool[k], NULL);
   }
   *flam = m->pool[k];

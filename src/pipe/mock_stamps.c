@@ -137,7 +137,7 @@ static nsl_status draw_galaxy(studio *s, int64_t index, nsl_mock_source *src, do
     if (src->kind == NSL_KIND_STAR) { continue; }
     nsl_sed_params p;
     nsl_mix mix;
-    nsl_sed_params_draw(m->seed, (uint64_t)id, src->kind, src->z, &p);
+    nsl_mock_sed(m, id, src->kind, src->z, &p);
     nsl_spectra_make(m->spectra, &p, src->mag, s->flam, NULL);
     for (int slot = 1; slot >= 0; slot--) {
       nsl_mix_from_shape(&src->shape, m->psf_px[m->inst->stamp_band[slot]], j, &mix);

@@ -1,4 +1,5 @@
-/* Spectra of mock sources: a built-in parametric library (no data files) of galaxies, quasars and stars. Pure.
+/* Spectra of mock sources: a built-in parametric library (no data files) of galaxies, quasars and stars, or mixtures of the spectra
+ * of a library file (docs/formats.md). Pure.
  *
  * A galaxy is a sum of seven kinds of stars weighted by the ages of an old, an intermediate and a young population, with breaks
  * and absorption features whose strengths vary from galaxy to galaxy, Calzetti (2000) dust, and emission lines whose ratios
@@ -32,6 +33,8 @@ typedef enum {
 #define NSL_SED_GROUPS 8 /* Balmer, blanketing, Ca-CN-CH, Fe, Na, TiO, Ca triplet, Mg */
 #define NSL_SED_LINES 34
 
+#define NSL_SED_MIXED 3 /* at most so many spectra of a library in a source */
+
 /* The continuous parameters of one source's spectrum. */
 typedef struct {
   nsl_kind kind;
@@ -45,9 +48,12 @@ typedef struct {
   double broad_km_s, slope;        /* quasars: rms width of broad lines, F_lambda ~ lambda^slope */
   double ew_ha_a;                  /* rest-frame equivalent width of H alpha, A */
   double line[NSL_SED_LINES];      /* fluxes of the emission lines relative to H alpha */
+  int n_mixed;                     /* > 0: the light is of library spectra, not of the built-in stars */
+  int mixed[NSL_SED_MIXED];
+  double share[NSL_SED_MIXED]; /* of the light at 5500 A; sum 1 */
 } nsl_sed_params;
 
-/* Observed line fluxes, erg/s/cm2, kept for the truth table. */
+/* Observed line fluxes, erg/s/cm2, kept for the truth table; only of lines that were put in, not of those in library spectra. */
 typedef struct {
   double ha, hb, oiii5008, oii3728;
 } nsl_line_fluxes;
@@ -58,6 +64,15 @@ void nsl_sed_params_draw(uint64_t seed, uint64_t id, nsl_kind kind, double z, ns
 typedef struct nsl_spectra nsl_spectra; /* the library's tables and scratch memory */
 nsl_status nsl_spectra_new(nsl_spectra **out, nsl_error *err);
 void nsl_spectra_free(nsl_spectra *s);
+/* Adds a library spectrum: F_lambda on increasing rest-frame vacuum wavelengths, scaled to mean 1 over 5400-5600 A; ends are
+ * continued as constants. has_lines: it has emission lines of its own. NSL_E_VALUE if it has no light there. */
+nsl_status nsl_spectra_add(nsl_spectra *s, nsl_kind kind, int has_lines, size_t n, const double *lambda_a, const float *flam,
+                           nsl_error *err);
+int nsl_spectra_n_added(const nsl_spectra *s);
+/* Makes p a mixture of library spectra of its kind: a function of (seed, id). The k-th spectrum of a kind belongs to part k %
+ * n_parts (disjoint sets); a kind with fewer than n_parts spectra shares them. Nothing happens to kinds that the library does not
+ * have. */
+void nsl_spectra_mix(const nsl_spectra *s, uint64_t seed, uint64_t id, int part, int n_parts, nsl_sed_params *p);
 /* The observed grid [NSL_SPECTRUM_N]. */
 const double *nsl_spectra_lambda(const nsl_spectra *s);
 /* Observed F_lambda [NSL_SPECTRUM_N] of AB magnitude mag in the reference band; lines may be NULL. */
