@@ -329,6 +329,9 @@ static nsl_status expose(studio *s, const setting *g, const nsl_mock_source *src
   view->w = (int)w;
   view->h = (int)h;
   view->exptime_s = m->exptime_s;
+  nsl_mix shape; /* as the catalogue and the instrument file have it */
+  nsl_mix_from_shape(&entry->shape, m->psf_px[bi], g->j, &shape);
+  view->own_beside = nsl_view_own_beside(&shape, &s->settings);
   *used = 1;
 cleanup:
   return st;

@@ -270,6 +270,9 @@ static nsl_status use_window(nsl_stamper *s, const window_plan *w, int slot, uin
   s->cost.contamination_s += lit - start;
   if (st != NSL_OK) { return st; }
   scale_to_electrons(s, w, f->exptime_s);
+  const nsl_mix *mix;
+  st = nsl_scene_mix(&s->scene, f, w->source, &mix, err);
+  if (st != NSL_OK) { return st; }
   nsl_view view = {.x0 = (double)w->x0 + 1,
                    .y0 = (double)w->y0 + 1,
                    .w = (int)w->w,
@@ -279,7 +282,8 @@ static nsl_status use_window(nsl_stamper *s, const window_plan *w, int slot, uin
                    .dq = s->dq + w->at,
                    .neighbours = s->light,
                    .exptime_s = f->exptime_s,
-                   .trace = w->trace};
+                   .trace = w->trace,
+                   .own_beside = nsl_view_own_beside(mix, &s->settings)};
   st = nsl_view_rectify(&view, f->band, &s->scene.inst->dq, &s->settings, &s->room, slot, err);
   if (st != NSL_OK) { return st; }
   double noise = f->exptime_s * sqrt(ZEROTH_ORDER_BOX_PX * s->room.views[slot].background_variance);

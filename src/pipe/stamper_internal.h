@@ -57,6 +57,8 @@ void nsl_scene_free(nsl_scene *s);
 /* Is the source inside the exposure's corners? For exposures that cannot be opened. */
 int nsl_field_should_hold(const nsl_field *f, const nsl_source *source);
 
+/* Profile of a source on a field, PSF included; borrowed. */
+nsl_status nsl_scene_mix(nsl_scene *s, const nsl_field *f, size_t source, const nsl_mix **out, nsl_error *err);
 /* Adds the light expected in the window of all sources but the first order of source `self`. *zeroth becomes the electrons of the
  * brightest zeroth order of another source whose centre lies in the box along `trace` between the dx of the band's range. */
 nsl_status nsl_scene_light(nsl_scene *s, const nsl_field *f, size_t self, const nsl_trace *trace, nsl_window *window,

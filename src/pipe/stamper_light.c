@@ -4,7 +4,7 @@
 
 #include "stamper_internal.h"
 
-static nsl_status mix_of(nsl_scene *s, const nsl_field *f, size_t source, const nsl_mix **out, nsl_error *err)
+nsl_status nsl_scene_mix(nsl_scene *s, const nsl_field *f, size_t source, const nsl_mix **out, nsl_error *err)
 {
   nsl_optics *o = &s->optics[f->optics];
   if (!o->mix[source]) {
@@ -69,7 +69,7 @@ nsl_status nsl_scene_light(nsl_scene *s, const nsl_field *f, size_t self, const 
     const nsl_trace_conf *conf = &s->inst->confs[grating->conf];
     double seconds = f->exptime_s * pow(10, -0.4 * nsl_scene_source(s, i)->mag);
     const nsl_mix *mix = NULL;
-    NSL_TRY(mix_of(s, f, i, &mix, err));
+    NSL_TRY(nsl_scene_mix(s, f, i, &mix, err));
     for (int b = 0; b < conf->n_beams; b++) {
       const nsl_beam *beam = &conf->beams[b];
       if (i == self && beam->name == 'A') { continue; }

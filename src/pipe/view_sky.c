@@ -8,6 +8,9 @@
 enum { SKY_PIXELS_MIN = 200 };
 #define SKY_CLIP_SIGMA 3.0
 #define CLIP_PASSES 4
+/* Rows of the extraction box on each side of the trace; a source that has more than this beside is larger than its stamp. */
+#define BOX_HALF 13.5
+#define OWN_BESIDE_MAX 0.5
 /* So many pixels, evenly picked, say where clipping starts. */
 enum { START_PIXELS = 1024 };
 
@@ -136,6 +139,45 @@ static double clipped_mean(float *a, size_t n)
   return centre;
 }
 
+static double light_between(const nsl_mix *mix, double a, double b)
+{
+  double sum = 0;
+  for (int g = 0; g < mix->n; g++) {
+    double s = sqrt(2 * mix->g[g].yy);
+    sum += 0.5 * mix->g[g].flux * (erf((b - mix->g[g].dy) / s) - erf((a - mix->g[g].dy) / s));
+  }
+  return sum;
+}
+
+double nsl_view_own_beside(const nsl_mix *mix, const nsl_view_settings *settings)
+{
+  const double half = 0.5 * NSL_STAMP_NY, rows = settings->sky_rows;
+  if (!(rows > 0)) { return 0; }
+  double beside = (light_between(mix, half, half + rows) + light_between(mix, -half - rows, -half)) / (2 * rows);
+  double box = light_between(mix, -BOX_HALF, BOX_HALF) / (2 * BOX_HALF);
+  return box > 0 ? fmin(beside / box, OWN_BESIDE_MAX) : 0;
+}
+
+/* How much of the sky's level is the source's own light: a part of what its box has above the level. */
+static double own_light(const nsl_view *view, const nsl_columns *columns, double level)
+{
+  double sum = 0;
+  size_t n = 0;
+  if (!(view->own_beside > 0)) { return 0; }
+  for (int x = 0; x < view->w; x++) {
+    double centre = view->trace.y0 + nsl_trace_dy(&view->trace, view->x0 + x - view->trace.x0) - view->y0;
+    int a = row_within(ceil(centre - BOX_HALF), view->h), b = row_within(floor(centre + BOX_HALF) + 1, view->h);
+    const float *flux = nsl_column(columns, x), *neighbours = flux + NSL_COLUMN_NEIGHBOURS * columns->height,
+                *good = flux + NSL_COLUMN_GOOD * columns->height;
+    for (int y = a; y < b; y++) {
+      sum += good[y] > 0 ? (double)(flux[y] - neighbours[y]) - level : 0;
+      n += good[y] > 0;
+    }
+  }
+  double box = n > 0 ? sum / (double)n : 0;
+  return box > 0 ? view->own_beside * box / (1 - view->own_beside) : 0;
+}
+
 double nsl_view_sky(const nsl_view *view, const nsl_view_settings *settings, const nsl_columns *columns, float *sample,
                     double *variance)
 {
@@ -146,10 +188,12 @@ double nsl_view_sky(const nsl_view *view, const nsl_view_settings *settings, con
     float limit;
   } tries[] = {
       {half, half + settings->sky_rows, 1}, {half, half + settings->sky_rows, INFINITY}, {0.7 * half, all, 1}, {-1, all, INFINITY}};
-  size_t n = 0, n_tries = sizeof tries / sizeof *tries;
-  for (size_t t = 0; t < n_tries; t++) {
+  size_t n = 0, t = 0, n_tries = sizeof tries / sizeof *tries;
+  for (; t < n_tries; t++) {
     n = sample_sky(view, columns, tries[t].from, tries[t].to, tries[t].limit, sample, variance);
     if (n >= SKY_PIXELS_MIN) { break; }
   }
-  return n > 0 && settings->sky_rows > 0 ? clipped_mean(sample, n) : 0;
+  if (n == 0 || settings->sky_rows <= 0) { return 0; }
+  double level = clipped_mean(sample, n);
+  return t < 2 ? level - own_light(view, columns, level) : level;
 }

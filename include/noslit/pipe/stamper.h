@@ -39,7 +39,8 @@ typedef struct {
   const int32_t *dq;
   const float *neighbours; /* expected neighbours' light, electrons; NULL for none */
   double exptime_s;
-  nsl_trace trace; /* of the first order at the source's direct position */
+  nsl_trace trace;   /* of the first order at the source's direct position */
+  double own_beside; /* the source's own light: of a sky row over that of a row of its box; 0: the sky is not corrected for it */
 } nsl_view;
 
 /* How views are treated; keys of section `stamp`. */
@@ -49,6 +50,8 @@ typedef struct {
 } nsl_view_settings;
 
 nsl_view_settings nsl_view_settings_from(const nsl_config *cfg);
+/* own_beside of a profile, PSF included, for the sky rows of the settings. */
+double nsl_view_own_beside(const nsl_mix *mix, const nsl_view_settings *settings);
 
 /* Which window of a frame a first-order trace needs (0-based, clipped to nx, ny): all columns of the band's stamp that the beam
  * reaches, the stamp's rows and the sky's. 0 when nothing of it is on the frame. */
