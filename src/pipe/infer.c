@@ -26,6 +26,8 @@ struct nsl_infer {
 
 const nsl_model *nsl_infer_model(const nsl_infer *inf) { return &inf->model; }
 
+void nsl_infer_uncalibrated(nsl_infer *inf) { inf->model.calibration = (nsl_calibration){0}; }
+
 void nsl_infer_free(nsl_infer *inf)
 {
   if (!inf) { return; }
@@ -98,27 +100,45 @@ static void fill_facts(const nsl_stamp *s, nsl_rows *rows, size_t i)
   if (!(s->band[1].snr >= LOW_SNR)) { rows->flags[i] |= NSL_FLAG_LOW_SNR; }
 }
 
+nsl_calibration_facts nsl_infer_facts(const nsl_rows *rows, size_t i)
+{
+  return (nsl_calibration_facts){.snr_gi = (double)rows->snr_gi[i],
+                                 .snr_gv = (double)rows->snr_gv[i],
+                                 .mutual_info = (double)rows->mutual_info[i],
+                                 .contamination = (double)rows->contamination[i],
+                                 .coverage = (double)fminf(rows->coverage_gv[i], rows->coverage_gi[i])};
+}
+
 static void fill_pdf(nsl_infer *inf, const nsl_samples *samples, nsl_rows *rows, size_t i)
 {
   const nsl_pdf_grid *grid = &inf->model.grid;
+  const nsl_calibration *calibration = &inf->model.calibration;
   nsl_samples_spread spread;
   if (!nsl_samples_finish(&inf->kernel, samples, inf->prob, &spread)) {
     rows->flags[i] |= NSL_FLAG_NO_PDF;
     return;
   }
-  nsl_pdf_summary s;
+  nsl_pdf_summary raw, s;
+  nsl_pdf_summarise(grid, inf->prob, &raw);
+  nsl_calibration_point at = nsl_calibration_locate(grid, &raw, (double)rows->snr_gi[i]);
+  nsl_calibration_correct(calibration, grid, at, inf->prob);
   nsl_pdf_summarise(grid, inf->prob, &s);
   nsl_pdf_density_z(grid, inf->prob, rows->pdf + i * (size_t)grid->n);
+  /* Both parts of the width are corrected as their sum is; the mutual information is that of the network. */
+  double narrower = calibration->fitted && raw.sigma_u > 0 ? s.sigma_u / raw.sigma_u : 1;
   rows->z_mode[i] = (float)s.z_mode;
   rows->z_median[i] = (float)s.z_median;
   rows->z_mean[i] = (float)s.z_mean;
   rows->z_lo68[i] = (float)s.z_lo68;
   rows->z_hi68[i] = (float)s.z_hi68;
   rows->odds[i] = (float)s.odds;
-  rows->sigma_epistemic[i] = (float)spread.sigma_epistemic;
-  rows->sigma_aleatoric[i] = (float)spread.sigma_aleatoric;
-  rows->mutual_info[i] = (float)fmax(s.entropy - spread.mean_entropy, 0);
+  rows->sigma_epistemic[i] = (float)(narrower * spread.sigma_epistemic);
+  rows->sigma_aleatoric[i] = (float)(narrower * spread.sigma_aleatoric);
+  rows->mutual_info[i] = (float)fmax(raw.entropy - spread.mean_entropy, 0);
   rows->n_samples[i] = samples->n;
+  nsl_calibration_facts facts = nsl_infer_facts(rows, i);
+  rows->p_good[i] = (float)nsl_calibration_p_good(calibration, at, &facts, s.odds);
+  if (nsl_calibration_is_unusual(calibration, at, &facts)) { rows->flags[i] |= NSL_FLAG_UNUSUAL; }
 }
 
 /* Any data at all (a weight that is not 0), and nothing that is not a number. In integers, so that it is quick. */

@@ -12,6 +12,24 @@
 const char *const nsl_head_words[2] = {[NSL_HEAD_BINS] = "bins", [NSL_HEAD_GAUSSIAN] = "gaussian"};
 const char *const nsl_input_words[2] = {[NSL_INPUT_WEIGHTED] = "weighted", [NSL_INPUT_ELECTRONS] = "electrons"};
 
+#define PART(name, n)                         \
+  {                                           \
+#name, n, offsetof(nsl_calibration, name) \
+  }
+const nsl_calibration_part nsl_calibration_parts[NSL_CALIBRATION_PARTS] = {
+    PART(temper, NSL_CAL_TEMPER), PART(pit, NSL_CAL_PIT *NSL_CAL_DEGREE), PART(good, NSL_CAL_GOOD), PART(unusual, NSL_CAL_UNUSUAL)};
+#undef PART
+
+/* A model without a calibration has the hash that it had before there were any. */
+static void add_calibration(nsl_hasher *h, const nsl_calibration *c)
+{
+  for (int k = 0; k < NSL_CALIBRATION_PARTS && c->fitted; k++) {
+    const nsl_calibration_part *p = &nsl_calibration_parts[k];
+    nsl_hasher_add(h, p->name, strlen(p->name) + 1);
+    nsl_hasher_add(h, (const char *)c + p->offset, p->n * sizeof(double));
+  }
+}
+
 nsl_status nsl_model_content_hash(const nsl_model *model, nsl_net *net, nsl_hash *out, nsl_error *err)
 {
   nsl_status st = NSL_OK;
@@ -34,6 +52,7 @@ nsl_status nsl_model_content_hash(const nsl_model *model, nsl_net *net, nsl_hash
   if (text.failed) { NSL_THROW(err, NSL_E_NOMEM, "content hash of a model"); }
   nsl_hasher_add(h, text.text, text.n);
   nsl_hasher_add(h, graph, strlen(graph));
+  add_calibration(h, &model->calibration);
   *out = nsl_hasher_value(h);
 cleanup:
   if (h) { nsl_hasher_free(h); }
@@ -54,6 +73,13 @@ static nsl_status check_numbers(const nsl_model *m, nsl_error *err)
   if (m->grid.n < 2 || m->grid.n > 1000000 || !isfinite(m->grid.u0) || !positive(m->grid.du)) {
     return nsl_fail(err, NSL_E_VALUE, "PDF grid of %d bins from %g in steps of %g is not usable", m->grid.n, m->grid.u0,
                     m->grid.du);
+  }
+  for (int k = 0; k < NSL_CALIBRATION_PARTS && m->calibration.fitted; k++) {
+    const nsl_calibration_part *p = &nsl_calibration_parts[k];
+    const double *v = (const double *)(const void *)((const char *)&m->calibration + p->offset);
+    for (size_t i = 0; i < p->n; i++) {
+      if (!isfinite(v[i])) { return nsl_fail(err, NSL_E_VALUE, "calibration/%s is not finite", p->name); }
+    }
   }
   return NSL_OK;
 }

@@ -49,8 +49,8 @@ static nsl_status read_attributes(nsl_h5 *f, nsl_model *m, nsl_error *err)
     NSL_THROW(err, NSL_E_FORMAT, "not a model file: `noslit train` makes them");
   }
   NSL_TRY(nsl_h5_get_i64(f, "/", "version", &version, err));
-  if (version != NSL_MODEL_VERSION) {
-    NSL_THROW(err, NSL_E_FORMAT, "version %lld, this program reads version %d: use the noslit that made it, or train again",
+  if (version < 1 || version > NSL_MODEL_VERSION) {
+    NSL_THROW(err, NSL_E_FORMAT, "version %lld, this program reads versions 1 to %d: use the noslit that made it, or train again",
               (long long)version, NSL_MODEL_VERSION);
   }
   NSL_TRY(read_word(f, "head", nsl_head_words, &head, err));
@@ -120,6 +120,20 @@ cleanup:
   return st;
 }
 
+static nsl_status read_calibration(nsl_h5 *f, nsl_calibration *c, nsl_error *err)
+{
+  nsl_status st = NSL_OK;
+  char path[64];
+  *c = (nsl_calibration){.fitted = nsl_h5_exists(f, "/calibration")};
+  for (int k = 0; k < NSL_CALIBRATION_PARTS && c->fitted; k++) {
+    const nsl_calibration_part *p = &nsl_calibration_parts[k];
+    snprintf(path, sizeof path, "/calibration/%s", p->name);
+    NSL_TRY(nsl_h5_read(f, path, NSL_H5_F64, p->n, (char *)c + p->offset, err));
+  }
+cleanup:
+  return st;
+}
+
 nsl_status nsl_model_read(const char *path, int max_batch, int trainable, nsl_model *model, nsl_net **net, nsl_error *err)
 {
   nsl_status st = NSL_OK;
@@ -131,6 +145,7 @@ nsl_status nsl_model_read(const char *path, int max_batch, int trainable, nsl_mo
   nsl_graph_init(&m.graph);
   NSL_TRY(nsl_h5_open(path, &f, err));
   NSL_TRY(read_attributes(f, &m, err));
+  NSL_TRY(read_calibration(f, &m.calibration, err));
   NSL_TRY(read_text(f, "/graph", &graph, err));
   NSL_TRY(read_text(f, "/card", &m.card, err));
   NSL_TRY(nsl_graph_from_text(graph, "graph", &m.graph, err));

@@ -50,6 +50,21 @@ cleanup:
   return st;
 }
 
+static nsl_status write_calibration(nsl_h5 *f, const nsl_calibration *c, nsl_error *err)
+{
+  nsl_status st = NSL_OK;
+  char path[64];
+  if (!c->fitted) { return NSL_OK; }
+  NSL_TRY(nsl_h5_group(f, "/calibration", err));
+  for (int k = 0; k < NSL_CALIBRATION_PARTS; k++) {
+    const nsl_calibration_part *p = &nsl_calibration_parts[k];
+    snprintf(path, sizeof path, "/calibration/%s", p->name);
+    NSL_TRY(nsl_h5_write(f, path, NSL_H5_F64, 1, &p->n, (const char *)c + p->offset, NULL, err));
+  }
+cleanup:
+  return st;
+}
+
 nsl_status nsl_model_write(const char *path, const nsl_model *model, nsl_net *net, nsl_error *err)
 {
   nsl_status st = NSL_OK;
@@ -66,6 +81,7 @@ nsl_status nsl_model_write(const char *path, const nsl_model *model, nsl_net *ne
   NSL_TRY(write_text(f, "/graph", graph, err));
   NSL_TRY(write_text(f, "/card", model->card && model->card[0] ? model->card : "{}", err));
   NSL_TRY(write_weights(f, net, err));
+  NSL_TRY(write_calibration(f, &model->calibration, err));
   NSL_TRY(nsl_h5_put_text(f, "/", "content_hash", hex, err));
   nsl_h5 *closing = f;
   f = NULL;

@@ -1,4 +1,5 @@
 /* The training loop. */
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,19 +9,22 @@
 #include "noslit/base/fsio.h"
 #include "noslit/base/str.h"
 #include "noslit/nn/loss.h"
+#include "noslit/pipe/calibrate.h"
+#include "pipe/band_attributes.h"
 #include "pipe/train_internal.h"
 
 #define BAD_STEPS_MAX 10
 #define BETA1 0.9
 #define BETA2 0.98
 #define ADAM_EPS 1e-8
+#define CALIBRATION_SAMPLES 64
 
 typedef struct {
   const nsl_train_options *o;
   const nsl_train_comm *comm;
   const nsl_log *log; /* NULL but on rank 0 */
   nsl_train_data data;
-  nsl_train_check validation, calibration;
+  nsl_train_check validation;
   nsl_model model;
   nsl_net *net;
   nsl_adamw *opt;
@@ -31,6 +35,7 @@ typedef struct {
   float *before, *mine, *total, *dout; /* values before the step; this rank's group vectors; their sum over all; loss gradient */
   char data_hash[NSL_HASH_HEX], fingerprint[NSL_HASH_HEX];
   int64_t total_steps, first_step;
+  size_t n_calibration;
   int bad_steps;
   double started_s, checkpoint_s, loss, rate;
 } run;
@@ -39,7 +44,6 @@ static void run_free(run *r)
 {
   nsl_train_data_close(&r->data);
   nsl_train_check_close(&r->validation);
-  nsl_train_check_close(&r->calibration);
   nsl_adamw_free(r->opt);
   nsl_net_free(r->net);
   nsl_model_free(&r->model);
@@ -147,6 +151,26 @@ cleanup:
   return st;
 }
 
+/* Stamps that cannot be calibrated on are found before the training, not after. */
+static nsl_status look_at_calibration(run *r, nsl_error *err)
+{
+  nsl_status st = NSL_OK;
+  nsl_stamp_reader *reader = NULL;
+  char *difference = NULL;
+  if (r->o->n_calibration == 0) { return NSL_OK; }
+  NSL_TRY(nsl_stamp_reader_open((const char *const *)r->o->calibration, r->o->n_calibration, 0, INT_MAX, &reader, err));
+  r->n_calibration = nsl_stamp_reader_total(reader);
+  difference = nsl_bands_difference(nsl_stamp_reader_bands(reader), r->model.band);
+  if (difference) { NSL_THROW(err, NSL_E_MISMATCH, "train.calibration: %s as in the training stamps", difference); }
+  if (r->n_calibration < NSL_CAL_MIN) {
+    NSL_THROW(err, NSL_E_CONFIG, "train.calibration: %zu stamps are too few, give at least %d", r->n_calibration, NSL_CAL_MIN);
+  }
+cleanup:
+  nsl_stamp_reader_close(reader);
+  free(difference);
+  return st;
+}
+
 static nsl_status set_up(run *r, nsl_error *err)
 {
   nsl_status st = NSL_OK;
@@ -161,7 +185,7 @@ static nsl_status set_up(run *r, nsl_error *err)
   }
   NSL_TRY(nsl_train_data_choose(&r->data, &r->model.grid, r->comm, r->log, err));
   NSL_TRY(nsl_train_check_open(&r->validation, o->validation, o->n_validation, &r->model.grid, r->comm, err));
-  NSL_TRY(nsl_train_check_open(&r->calibration, o->calibration, o->n_calibration, &r->model.grid, r->comm, err));
+  NSL_TRY(agree(r, r->comm->rank == 0 ? look_at_calibration(r, err) : NSL_OK, err));
   NSL_TRY(agree(r, make_optimiser_and_memory(r, err), err));
   r->total_steps = r->data.steps_per_epoch * o->epochs;
   if (r->data.n_groups < r->comm->size) {
@@ -169,7 +193,7 @@ static nsl_status set_up(run *r, nsl_error *err)
              r->data.n_groups, r->comm->size);
   }
   nsl_info(r->log, "%lld training stamps, %zu for validation, %zu for calibration; %zu weights; %lld steps of %d x %d stamps",
-           (long long)r->data.n_total, r->validation.n_total, r->calibration.n_total, r->n_values, (long long)r->total_steps,
+           (long long)r->data.n_total, r->validation.n_total, r->n_calibration, r->n_values, (long long)r->total_steps,
            r->data.n_groups, r->data.group);
   NSL_TRY(resume(r, err));
 cleanup:
@@ -346,7 +370,21 @@ cleanup:
   return st;
 }
 
-/* The best weights, their metrics and temperature, into the model file. */
+/* Rank 0 does it alone: the result must not depend on the number of ranks, and it takes seconds. */
+static nsl_status calibrate(run *r, nsl_error *err)
+{
+  const nsl_train_options *o = r->o;
+  const nsl_calibrate_job job = {.model = o->output,
+                                 .out = o->output,
+                                 .stamps = (const char *const *)o->calibration,
+                                 .n_stamps = o->n_calibration,
+                                 .samples = CALIBRATION_SAMPLES,
+                                 .seed = o->seed};
+  nsl_calibrate_summary summary;
+  return nsl_model_calibrate(&job, r->log, &summary, err);
+}
+
+/* The best weights and their metrics into the model file, then its calibration. */
 static nsl_status finish(run *r, nsl_error *err)
 {
   nsl_status st = NSL_OK;
@@ -356,11 +394,8 @@ static nsl_status finish(run *r, nsl_error *err)
   } else {
     r->state.best_step = r->state.step;
   }
-  if (r->calibration.n_total > 0) {
-    NSL_TRY(nsl_train_temperature(&r->calibration, &r->model, r->net, &r->batch, r->comm, r->o->seed, &r->model.temperature, err));
-    nsl_info(r->log, "temperature %.4f", r->model.temperature);
-  }
   NSL_TRY(write_model(r, err));
+  if (r->o->n_calibration > 0) { NSL_TRY(agree(r, r->comm->rank == 0 ? calibrate(r, err) : NSL_OK, err)); }
   if (r->comm->rank == 0) { unlink(r->o->checkpoint); }
 cleanup:
   return st;
@@ -383,7 +418,6 @@ cleanup:
                                  .first_step = r->first_step,
                                  .best_step = r->state.best_step,
                                  .last_loss = r->loss,
-                                 .temperature = r->model.temperature,
                                  .stamps_per_s = r->rate,
                                  .wall_s = nsl_clock_s() - r->started_s};
   memcpy(summary->best, r->metrics, sizeof r->metrics);

@@ -88,10 +88,6 @@ void nsl_train_check_close(nsl_train_check *c);
 /* Collective. Metrics of the network as it is (dropout off), for each of nsl_train_cuts. */
 nsl_status nsl_train_validate(const nsl_train_check *c, const nsl_model *model, nsl_net *net, nsl_train_batch *b,
                               const nsl_train_comm *comm, nsl_metrics out[NSL_TRAIN_CUTS], nsl_error *err);
-/* Collective. The temperature with the best NLL of the mean over dropout samples, in 0.4..2.5; 1 for a Gaussian head. */
-nsl_status nsl_train_temperature(const nsl_train_check *c, const nsl_model *model, nsl_net *net, nsl_train_batch *b,
-                                 const nsl_train_comm *comm, uint64_t seed, double *temperature, nsl_error *err);
-
 /* --- train_state.c: what a checkpoint holds --- */
 
 typedef struct {

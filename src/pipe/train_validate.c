@@ -1,16 +1,10 @@
-/* Validation metrics and the temperature, on stamps that were not trained on. */
+/* Validation metrics on stamps that were not trained on. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "pipe/infer_samples.h"
 #include "pipe/train_internal.h"
-
-#define TEMPERATURES 23 /* 0.4 .. 2.5, evenly in the logarithm */
-#define TEMPERATURE_MIN 0.4
-#define TEMPERATURE_MAX 2.5
-#define TEMPERATURE_SAMPLES 16
-#define P_MIN 1e-10
 
 const float nsl_train_cuts[NSL_TRAIN_CUTS] = {0, 1, 3, 5, 10};
 
@@ -153,118 +147,5 @@ cleanup:
   free(mine);
   free(all);
   free(scores);
-  return st;
-}
-
-/* --- temperature --- */
-
-typedef struct {
-  const nsl_model *model;
-  nsl_sample_kernel kernel[TEMPERATURES];
-  nsl_samples *samples; /* [capacity][TEMPERATURES] */
-  float *sums, *prob;
-} trial;
-
-static double temperature_of(int t)
-{
-  return TEMPERATURE_MIN * pow(TEMPERATURE_MAX / TEMPERATURE_MIN, (double)t / (TEMPERATURES - 1));
-}
-
-static void take_samples(void *ctx, int element, int sample0, int count, const float *outputs)
-{
-  (void)sample0;
-  trial *tr = ctx;
-  size_t bins = (size_t)tr->model->grid.n;
-  for (int s = 0; s < count; s++) {
-    for (int t = 0; t < TEMPERATURES; t++) {
-      nsl_samples_add(&tr->kernel[t], &tr->samples[element * TEMPERATURES + t], outputs + (size_t)s * bins);
-    }
-  }
-}
-
-static nsl_status trial_init(trial *tr, const nsl_model *model, int capacity, nsl_error *err)
-{
-  nsl_status st = NSL_OK;
-  size_t n = (size_t)capacity * TEMPERATURES, bins = (size_t)model->grid.n;
-  nsl_model tempered = *model;
-  *tr = (trial){.model = model};
-  tr->samples = calloc(n, sizeof *tr->samples);
-  tr->sums = malloc(n * bins * sizeof *tr->sums);
-  tr->prob = malloc(bins * sizeof *tr->prob);
-  if (!tr->samples || !tr->sums || !tr->prob) { NSL_THROW(err, NSL_E_NOMEM, "fit of the temperature"); }
-  for (size_t i = 0; i < n; i++) { tr->samples[i].sum = tr->sums + i * bins; }
-  for (int t = 0; t < TEMPERATURES; t++) {
-    tempered.temperature = temperature_of(t);
-    NSL_TRY(nsl_sample_kernel_init(&tr->kernel[t], &tempered, err));
-  }
-cleanup:
-  return st;
-}
-
-static void trial_free(trial *tr)
-{
-  for (int t = 0; t < TEMPERATURES; t++) { nsl_sample_kernel_free(&tr->kernel[t]); }
-  free(tr->samples);
-  free(tr->sums);
-  free(tr->prob);
-}
-
-/* nll[t]: sum over this rank's stamps; nll[TEMPERATURES]: their number. */
-static nsl_status try_mine(const nsl_train_check *c, const nsl_model *model, nsl_net *net, nsl_train_batch *b, uint64_t seed,
-                           double nll[TEMPERATURES + 1], nsl_error *err)
-{
-  nsl_status st = NSL_OK;
-  trial tr;
-  const float *inputs[3];
-  NSL_TRY(trial_init(&tr, model, b->capacity, err));
-  nsl_model_inputs(model, b->x, b->v, b->aux, inputs);
-  for (size_t first = 0; first < c->n_usable;) {
-    int n = batch_size(c, b, first);
-    load_batch(c, model, b, first, n);
-    for (int i = 0; i < n * TEMPERATURES; i++) { nsl_samples_clear(&tr.kernel[i % TEMPERATURES], &tr.samples[i]); }
-    NSL_TRY(nsl_net_sample(net, n, inputs, seed, b->keys, TEMPERATURE_SAMPLES, take_samples, &tr, err));
-    for (int k = 0; k < n; k++) {
-      double z = nsl_stamp_reader_label(c->reader, c->usable[first + (size_t)k])->z;
-      int bin = (int)((log1p(z) - model->grid.u0) / model->grid.du), good = 1;
-      nsl_samples_spread spread;
-      for (int t = 0; t < TEMPERATURES && good; t++) {
-        good = nsl_samples_finish(&tr.kernel[t], &tr.samples[k * TEMPERATURES + t], tr.prob, &spread);
-        if (good) { nll[t] -= log(fmax((double)tr.prob[bin], P_MIN)); }
-      }
-      nll[TEMPERATURES] += good;
-    }
-    first += (size_t)n;
-  }
-cleanup:
-  trial_free(&tr);
-  return st;
-}
-
-nsl_status nsl_train_temperature(const nsl_train_check *c, const nsl_model *model, nsl_net *net, nsl_train_batch *b,
-                                 const nsl_train_comm *comm, uint64_t seed, double *temperature, nsl_error *err)
-{
-  nsl_status st = NSL_OK;
-  double mine[TEMPERATURES + 1] = {0}, nll[TEMPERATURES + 1] = {0};
-  double *all = malloc((size_t)comm->size * sizeof mine);
-  *temperature = 1;
-  if (model->head != NSL_HEAD_BINS) { goto cleanup; }
-  if (!all) { st = nsl_fail(err, NSL_E_NOMEM, "fit of the temperature"); }
-  if (st == NSL_OK) { st = try_mine(c, model, net, b, seed, mine, err); }
-  NSL_TRY(comm->agree(comm->ctx, st, err));
-  NSL_TRY(comm->gather(comm->ctx, mine, sizeof mine, all, (size_t)comm->size * sizeof mine, err));
-  for (int q = 0; q < comm->size; q++) {
-    for (int t = 0; t <= TEMPERATURES; t++) { nll[t] += all[q * (TEMPERATURES + 1) + t]; }
-  }
-  if (nll[TEMPERATURES] <= 0) { goto cleanup; }
-  int best = 0;
-  for (int t = 1; t < TEMPERATURES; t++) { best = nll[t] < nll[best] ? t : best; }
-  *temperature = temperature_of(best);
-  if (best > 0 && best < TEMPERATURES - 1) { /* the vertex of the parabola through three points */
-    double a = nll[best - 1], m = nll[best], z = nll[best + 1], bend = a - 2 * m + z;
-    double shift = bend > 0 ? 0.5 * (a - z) / bend : 0;
-    *temperature *= pow(TEMPERATURE_MAX / TEMPERATURE_MIN, shift / (TEMPERATURES - 1));
-  }
-cleanup:
-  free(all);
   return st;
 }

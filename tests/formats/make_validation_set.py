@@ -68,6 +68,7 @@ def make(n, rng):
         "sigma_aleatoric": sd.astype("f4"),
         "mutual_info": rng.exponential(0.02, n).astype("f4"),
         "odds": (prob * near).sum(1).astype("f4"),
+        "p_good": ((prob * near).sum(1) ** 1.2).astype("f4"),
         "snr_gv": (0.6 * snr * np.exp(rng.normal(0, 0.2, n))).astype("f4"),
         "snr_gi": (snr * np.exp(rng.normal(0, 0.05, n))).astype("f4"),
         "n_exp_gv": rng.integers(1, 5, n).astype("i4"),
@@ -84,7 +85,7 @@ def make(n, rng):
     lost = rng.random(n) < 0.02
     c["flags"][lost] |= 1
     density[lost] = 0
-    for k in ("z_mode", "z_median", "z_mean", "z_lo68", "z_hi68", "odds"):
+    for k in ("z_mode", "z_median", "z_mean", "z_lo68", "z_hi68", "odds", "p_good"):
         c[k][lost] = np.nan
     return c, density, z_true, snr, lost
 
@@ -99,7 +100,7 @@ def write_catalogue(path, c, density):
         f.create_dataset("data/pdfs", data=density.astype("f4"), chunks=(min(n, 512), BINS), compression=1, shuffle=True)
         for k, v in c.items():
             f.create_dataset(f"ancil/{k}", data=v)
-        f.attrs.update(format=np.bytes_("noslit-catalogue"), version=1, complete=1, order=ORDER, n_rows=n, n_tiles=1,
+        f.attrs.update(format=np.bytes_("noslit-catalogue"), version=2, complete=1, order=ORDER, n_rows=n, n_tiles=1,
                        n_tiles_left_out=0, pdf_n=BINS, pdf_u0=U0, pdf_du=DU)
         for k in ("content_hash", "config_hash", "model_hash", "instrument_hash", "plan_hash"):
             f.attrs[k] = np.bytes_("0" * 32)

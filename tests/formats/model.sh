@@ -42,8 +42,17 @@ done
 expect 2 "$noslit" model inof whole.h5
 expect 1 "$noslit" model info stamps/train_00000.h5
 
+# Calibration: too few stamps are refused, and the model stays.
+expect 1 "$noslit" model calibrate whole.h5 --stamps "stamps/validation_*.h5" --samples 4
+expect 2 "$noslit" model calibrate whole.h5
+"$noslit" simulate train.yaml --stamps --quiet --set simulate.set=calibration --set simulate.stamps=240
+"$noslit" model calibrate whole.h5 --stamps "stamps/calibration_*.h5" --samples 4 --out calibrated.h5 --quiet
+says ", calibrated" "$noslit" model info calibrated.h5
+says ", not calibrated" "$noslit" model info whole.h5
+[ "$(hash_of whole.h5)" != "$(hash_of calibrated.h5)" ] || fail "the calibration is not part of the model's hash"
+
 # A catalogue of stamps, and their truth.
-"$noslit" estimate whole.h5 "stamps/validation_*.h5" --out check.hdf5 --samples 8 --quiet
+"$noslit" estimate calibrated.h5 "stamps/validation_*.h5" --out check.hdf5 --samples 8 --quiet
 expect 0 "$noslit" verify check.hdf5
 "$noslit" validate check.hdf5 --truth check.truth.h5 --draws 0 --json > check.json
 expect 1 "$noslit" estimate whole.h5 "stamps/nothing_*.h5" --out none.hdf5
@@ -72,5 +81,6 @@ with h5py.File("check.hdf5") as f, h5py.File("check.truth.h5") as t, h5py.File("
     assert np.array_equal(f["ancil/object_id"][:], t["object_id"][:]) and np.all(np.diff(t["object_id"][:]) > 0)
     where = np.argsort(s["label/source_id"][:])
     assert np.array_equal(s["label/z"][:][where], t["z"][:]) and np.array_equal(s["facts/snr"][:, 1][where], f["ancil/snr_gi"][:])
+    assert np.all((f["ancil/p_good"][:] >= 0) & (f["ancil/p_good"][:] <= 1))
     assert json.load(open("check.json"))["match"]["matched"] == len(t["z"]) - np.count_nonzero(t["type"][:] % 3)
 PY

@@ -34,7 +34,7 @@ static void make_inputs(const char *stamps, const char *validation, const char *
   nsl_model m;
   nsl_net *net;
   nsl_status st = tiny_stamp_file(stamps, 0, 90, &err);
-  if (st == NSL_OK) { st = tiny_stamp_file(validation, 1000, 21, &err); }
+  if (st == NSL_OK) { st = tiny_stamp_file(validation, 1000, 230, &err); }
   if (st == NSL_OK) { st = tiny_model(16, &m, &err); }
   if (st == NSL_OK) { st = nsl_net_new(&m.graph, 1, 1, 5, &net, &err); }
   if (st == NSL_OK) { st = nsl_model_write(start, &m, net, &err); }

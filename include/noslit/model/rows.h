@@ -25,6 +25,7 @@ typedef enum { NSL_COL_I64, NSL_COL_F64, NSL_COL_F32, NSL_COL_I32, NSL_COL_U32 }
   X(sigma_aleatoric, float, NSL_COL_F32, "", "stat.error;src.redshift", "rms width of ln(1+z) within dropout samples")       \
   X(mutual_info, float, NSL_COL_F32, "nat", "stat.value", "mutual information of PDF and dropout: how unusual the stamp is") \
   X(odds, float, NSL_COL_F32, "", "stat.probability", "probability within 0.01 (1+z) of z_mode")                             \
+  X(p_good, float, NSL_COL_F32, "", "stat.probability", "probability that z_mode is right to 0.01 (1+z), calibrated")        \
   X(snr_gv, float, NSL_COL_F32, "", "stat.snr;em.opt.V", "mean signal to noise per extracted sample, GV")                    \
   X(snr_gi, float, NSL_COL_F32, "", "stat.snr;em.opt.I", "mean signal to noise per extracted sample, GI")                    \
   X(n_exp_gv, int32_t, NSL_COL_I32, "", "obs.number", "GV exposures combined")                                               \
@@ -54,7 +55,7 @@ typedef struct {
   float *pdf; /* [n][grid.n] density per unit z; all zero for NSL_FLAG_NO_PDF */
 } nsl_rows;
 
-/* Zeroed, NaN in the redshift columns (z_mode to odds). grid NULL: no PDFs (pdf stays NULL). 0 when out of memory. */
+/* Zeroed, NaN in the redshift columns (z_mode to p_good). grid NULL: no PDFs (pdf stays NULL). 0 when out of memory. */
 int nsl_rows_alloc(nsl_rows *rows, size_t n, const nsl_pdf_grid *grid);
 void nsl_rows_free(nsl_rows *rows);
 void *nsl_rows_column(const nsl_rows *rows, int column); /* data of column i of nsl_row_columns */

@@ -14,10 +14,15 @@ nsl_status nsl_infer_new(const char *model_path, const nsl_instrument *inst, int
                          nsl_infer **out, nsl_error *err);
 void nsl_infer_free(nsl_infer *inf);
 const nsl_model *nsl_infer_model(const nsl_infer *inf);
+/* From here on PDFs are as the network gives them. */
+void nsl_infer_uncalibrated(nsl_infer *inf);
 
 /* Fills PDF, redshift columns, sigmas, mutual information, odds and n_samples of rows [first, first + set->n) from the stamps
  * (and, from the stamps' facts: snr, n_exp, coverage, contamination, flags). Stamps flagged NO_PDF keep zero PDFs and NaN. */
 nsl_status nsl_infer_run(nsl_infer *inf, const nsl_stamp_set *set, nsl_rows *rows, size_t first, nsl_error *err);
+
+/* What a calibration is told of row i. */
+nsl_calibration_facts nsl_infer_facts(const nsl_rows *rows, size_t i);
 
 /* Inputs of the network from one stamp, shared with training: x, v [2][40][480], aux [NSL_AUX]. v may be NULL for ELECTRONS.
  * WEIGHTED: x = (flux - contamination) / flux_scale, v = 1 / (1 + (k contamination / sigma)^2), both 0 where there is no data;

@@ -4,6 +4,7 @@
 #define NOSLIT_PIPE_MODEL_FILE_H
 
 #include "noslit/base/hash.h"
+#include "noslit/model/calibration.h"
 #include "noslit/model/instrument.h"
 #include "noslit/model/pdf.h"
 #include "noslit/nn/net.h"
@@ -19,9 +20,10 @@ typedef struct {
   double contamination_k; /* weight v = 1 / (1 + (k c / sigma)^2) of expected neighbours' light c */
   nsl_pdf_grid grid;
   double temperature; /* logits are divided by it */
-  nsl_band band[2];   /* canonical grids the weights belong to */
-  nsl_hash hash;      /* content hash of the file's meaning (graph, weights, normalisation, grid, calibration) */
-  char *card;         /* training provenance and metrics as JSON text */
+  nsl_calibration calibration;
+  nsl_band band[2]; /* canonical grids the weights belong to */
+  nsl_hash hash;    /* content hash of the file's meaning (graph, weights, normalisation, grid, calibration) */
+  char *card;       /* training provenance and metrics as JSON text */
 } nsl_model;
 
 nsl_status nsl_model_write(const char *path, const nsl_model *model, nsl_net *net, nsl_error *err);

@@ -47,11 +47,12 @@ extern const float nsl_train_cuts[NSL_TRAIN_CUTS]; /* 0, 1, 3, 5, 10 */
 typedef struct {
   int64_t steps, first_step; /* first_step > 0: resumed there */
   int64_t best_step;
-  double last_loss, temperature, stamps_per_s, wall_s;
+  double last_loss, stamps_per_s, wall_s;
   nsl_metrics best[NSL_TRAIN_CUTS]; /* of the best step, on the validation stamps; n = 0 without any */
 } nsl_train_summary;
 
-/* Collective. Writes the model file each time the validation NLL improves, and at the end with temperature and full card.
+/* Collective. Writes the model file each time the validation NLL improves, and at the end with
+ * the full card and, where there are calibration stamps, the calibration fitted on them.
  * NSL_E_DRAINED when asked to stop: the checkpoint is written, the same call goes on from there. Every rank fills summary. */
 nsl_status nsl_train_run(const nsl_train_options *o, const nsl_train_comm *comm, const nsl_log *log, nsl_train_summary *summary,
                          nsl_error *err);

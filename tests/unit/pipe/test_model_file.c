@@ -146,7 +146,7 @@ static void test_every_flaw_is_named(void **state)
   nsl_net_free(net);
   nsl_model_free(&m);
   write_flawed("flawed.h5", (flaw){.version = 99});
-  expect_refused("flawed.h5", NSL_E_FORMAT, "version 99, this program reads version 1");
+  expect_refused("flawed.h5", NSL_E_FORMAT, "version 99, this program reads versions 1 to 2");
   write_flawed("flawed.h5", (flaw){.omit = "middle.weight"});
   expect_refused("flawed.h5", NSL_E_FORMAT, "tensor middle.weight is missing");
   write_flawed("flawed.h5", (flaw){.reshape = "middle.weight"});

@@ -198,7 +198,7 @@ static void test_other_version(void **state)
   write_tile(2, &head);
   assert_ok(nsl_read_file(path, 1 << 24, &data, &n, &test_err));
   char *block = data + n - NSL_TILE_SEAL_BYTES, *seal = strstr(block, "\nseal=") + 1;
-  *strchr(block, '1') = '9';
+  *strchr(block, '2') = '9';
   nsl_hash_to_hex(nsl_hash_bytes(block, (size_t)(seal - block)), hex);
   memcpy(seal + 5, hex, 32);
   assert_ok(nsl_write_file(other, data, n, &test_err));
