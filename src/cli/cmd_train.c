@@ -5,8 +5,8 @@
 
 static void report(const nsl_log *log, const nsl_train_options *o, const nsl_train_summary *s)
 {
-  nsl_info(log, "%s: %lld steps in %.0f s (%.0f stamps/s), best at step %lld", o->output, (long long)s->steps,
-           s->wall_s, s->stamps_per_s, (long long)s->best_step);
+  nsl_info(log, "%s: %lld steps in %.0f s (%.0f stamps/s), best at step %lld", o->output, (long long)s->steps, s->wall_s,
+           s->stamps_per_s, (long long)s->best_step);
   for (int c = 0; c < NSL_TRAIN_CUTS && s->best[0].n > 0; c++) {
     const nsl_metrics *m = &s->best[c];
     nsl_info(log, "validation, snr_gi >= %g: n %zu, sigma_nmad %.5f, outliers %.3f, nll %.3f, pit_ks %.3f",

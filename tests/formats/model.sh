@@ -47,8 +47,8 @@ expect 1 "$noslit" model calibrate whole.h5 --stamps "stamps/validation_*.h5" --
 expect 2 "$noslit" model calibrate whole.h5
 "$noslit" simulate train.yaml --stamps --quiet --set simulate.set=calibration --set simulate.stamps=240
 "$noslit" model calibrate whole.h5 --stamps "stamps/calibration_*.h5" --samples 4 --out calibrated.h5 --quiet
-says ", calibrated" "$noslit" model info calibrated.h5
-says ", not calibrated" "$noslit" model info whole.h5
+says "; calibrated" "$noslit" model info calibrated.h5
+says "; not calibrated" "$noslit" model info whole.h5
 [ "$(hash_of whole.h5)" != "$(hash_of calibrated.h5)" ] || fail "the calibration is not part of the model's hash"
 
 # A catalogue of stamps, and their truth.
