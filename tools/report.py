@@ -165,7 +165,7 @@ def redshift_sections(metrics, m, stacked, edge_z):
             panel(fig.qq(m), "QQ", "Quantiles of the PITs against those of a uniform distribution, and their difference."),
             panel(fig.coverage(m), "Coverage", "How often intervals of a given probability hold the truth."),
             panel(fig.pull(m), "Pull", "E is the standard deviation of the PDF."),
-            panel(fig.reliability(m), "Reliability of odds", "On the line, odds are what they say."),
+            panel(fig.reliability(m), "Reliability of odds and p_good", "On the line, these probabilities are what they say. p_good is calibrated, odds are read off the PDF."),
             panel(fig.nz(m, stacked, edge_z), "n(z)", "Truth, sum of the PDFs, and point estimates of the same sources.")))
         + section("Where it works", [panel(fig.binned(metrics, axis, label), f"By {label}", bins) for axis, label in axes]))
 
@@ -173,7 +173,7 @@ def redshift_sections(metrics, m, stacked, edge_z):
 def sky_section(metrics, d, cat, words):
     has, good = d["has_pdf"] != 0, np.abs(d["e"]) <= 0.02
     groups = {"ra": d["ra"], "dec": d["dec"], "lost": ~has, "good": has & good, "wrong": has & ~good}
-    panels = [panel(fig.purity(metrics), "Purity and completeness", "Against a cut in odds; completeness counts sources without a PDF too.")]
+    panels = [panel(fig.purity(metrics), "Purity and completeness", "Against a cut in odds, and in p_good; completeness counts sources without a PDF too.")]
     if len(cat["ra"]):
         panels.append(panel(fig.sky(cat, groups), "Sky", "Sources with truth in colour, the rest of the catalogue in grey (thinned when there are many)."))
         panels.append(panel(fig.flags(cat, words), "Flags", "Of all sources of the catalogue; a source can have several."))

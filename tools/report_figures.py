@@ -237,10 +237,14 @@ def purity(metrics):
     c = metrics["confidence"]
     if len(c["curve"]) < 2:
         return None
-    eff, pur, com = (np.array([p[k] for p in c["curve"]]) for k in ("efficiency", "purity", "completeness"))
+    other = metrics.get("confidence_p_good", {"curve": []})
+    curve = lambda c: (np.array([p[k] for p in c["curve"]]) for k in ("efficiency", "purity", "completeness"))
     fig, ax = plt.subplots(figsize=SIZE)
-    ax.plot(eff, pur, color=MAIN, lw=1.8, label="purity")
-    ax.plot(eff, com, color=SECOND, lw=1.8, label="completeness")
+    for one, style, name in ((c, "-", "odds"), (other, "--", "p_good")):
+        if len(one["curve"]) >= 2:
+            eff, pur, com = curve(one)
+            ax.plot(eff, pur, style, color=MAIN, lw=1.8, label=f"purity by {name}")
+            ax.plot(eff, com, style, color=SECOND, lw=1.8, label="completeness" if one is c else None)
     for key, y, marker in (("purity_95", 95, "s"), ("purity_99", 99, "o")):
         if key in c:
             ax.plot(c[key]["efficiency"], c[key]["purity"], marker, color=PAPER, label=f"{y} % pure: odds ≥ {c[key]['threshold']:.3f}")
@@ -250,17 +254,25 @@ def purity(metrics):
 
 
 def reliability(d):
-    odds, good = d["odds"].astype("f8"), np.abs(d["e"]) <= 0.01
+    good = np.abs(d["e"]) <= 0.01
     fig, ax = plt.subplots(figsize=SIZE)
     ax.plot([0, 1], [0, 1], color="k", lw=0.7)
-    edges = np.unique(np.nanquantile(odds, np.linspace(0, 1, 16)))
-    which = np.clip(np.searchsorted(edges, odds, side="right") - 1, 0, len(edges) - 2)
-    for k in range(len(edges) - 1):
-        s = which == k
-        if s.sum() >= 10:
-            p = good[s].mean()
-            ax.errorbar(odds[s].mean(), p, yerr=np.sqrt(max(p * (1 - p), 1 / s.sum()) / s.sum()), fmt="o", color=MAIN, ms=4.5)
-    ax.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="odds: claimed P(|dz| ≤ 0.01 (1+z))", ylabel="fraction that is")
+    for name, color, marker in (("odds", MAIN, "o"), ("p_good", SECOND, "s")):
+        if name not in d or not np.isfinite(d[name]).any():
+            continue
+        claimed = d[name].astype("f8")
+        edges = np.unique(np.nanquantile(claimed, np.linspace(0, 1, 16)))
+        which = np.clip(np.searchsorted(edges, claimed, side="right") - 1, 0, len(edges) - 2)
+        label = name
+        for k in range(len(edges) - 1):
+            s = (which == k) & np.isfinite(claimed)
+            if s.sum() >= 10:
+                p = good[s].mean()
+                ax.errorbar(claimed[s].mean(), p, yerr=np.sqrt(max(p * (1 - p), 1 / s.sum()) / s.sum()), fmt=marker, color=color, ms=4.5, label=label)
+                label = None
+    ax.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="claimed P(|dz| ≤ 0.01 (1+z))", ylabel="fraction that is")
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(loc="upper left")
     return fig
 
 

@@ -57,7 +57,7 @@ static void print_redshift(const nsl_rows *r, const float *prob)
          (double)r->z_mean[0]);
   printf("68 %%          %.5f .. %.5f\n", (double)r->z_lo68[0], (double)r->z_hi68[0]);
   printf("95 %%          %.5f .. %.5f\n", expm1(nsl_pdf_quantile_u(g, prob, 0.025)), expm1(nsl_pdf_quantile_u(g, prob, 0.975)));
-  printf("odds          %.4f within 0.01 (1+z)\n", (double)r->odds[0]);
+  printf("odds          %.4f within 0.01 (1+z); calibrated probability %.4f\n", (double)r->odds[0], (double)r->p_good[0]);
   printf("E/(1+z)       %.5f between dropout samples, %.5f within; mutual information %.4f nat, %d samples\n",
          (double)r->sigma_epistemic[0], (double)r->sigma_aleatoric[0], (double)r->mutual_info[0], (int)r->n_samples[0]);
 }

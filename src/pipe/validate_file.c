@@ -41,6 +41,7 @@ static nsl_status put_columns(nsl_h5 *f, const nsl_validation *v, nsl_error *err
   INFO(mag, NSL_H5_F32);
   INFO(contamination, NSL_H5_F32);
   INFO(odds, NSL_H5_F32);
+  INFO(p_good, NSL_H5_F32);
   INFO(mutual_info, NSL_H5_F32);
   INFO(z_lo68, NSL_H5_F32);
   INFO(z_hi68, NSL_H5_F32);

@@ -141,6 +141,7 @@ static void take_row(const nsl_rows *rows, size_t i, int use_truth_snr, const ns
                         .mag = rows->mag[i],
                         .contamination = rows->contamination[i],
                         .odds = rows->odds[i],
+                        .p_good = rows->p_good[i],
                         .mutual_info = rows->mutual_info[i],
                         .z_lo68 = rows->z_lo68[i],
                         .z_hi68 = rows->z_hi68[i],

@@ -16,7 +16,7 @@ static const double exposure_edges[] = {0, 1, 2, 3, 4, 5, BEYOND};
 static const double wave_error_edges[] = {-BEYOND, -2, -1, -0.5, -0.1, 0.1, 0.5, 1, 2, BEYOND};
 static const double odds_edges[] = {0, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.99, 1.0001};
 
-typedef enum { SNR_GI, SNR_GV, MAG, Z, SIZE, CONTAMINATION, N_EXP_GI, WAVE_ERROR, ODDS, N_AXES } axis_id;
+typedef enum { SNR_GI, SNR_GV, MAG, Z, SIZE, CONTAMINATION, N_EXP_GI, WAVE_ERROR, ODDS, P_GOOD, N_AXES } axis_id;
 
 /* Edges as a list, or from a first one in equal steps. */
 static const struct {
@@ -35,6 +35,7 @@ static const struct {
     [N_EXP_GI] = {"n_exp_gi", LIST(exposure_edges)},
     [WAVE_ERROR] = {"wave_error_px", LIST(wave_error_edges)},
     [ODDS] = {"odds", LIST(odds_edges)},
+    [P_GOOD] = {"p_good", LIST(odds_edges)},
 #undef LIST
 };
 
@@ -62,6 +63,8 @@ static double value_of(const nsl_validation *v, int axis, size_t i)
     return m->wave_error_px;
   case ODDS:
     return m->odds;
+  case P_GOOD:
+    return m->p_good;
   case N_AXES:
     break;
   }

@@ -40,6 +40,11 @@ assert 0 < m["all"]["sigma_nmad_err"] < 3e-4 and m["meta"]["bootstrap"]["units"]
 assert m["all"]["sigma_nmad_z_median"] > 0 and m["flag:contaminated"]["n"] > 100
 assert sum(v["n"] for k, v in m.items() if isinstance(v, dict) and v.get("axis") == "snr_gi") == n
 assert doc["csv"]["all"]["sigma_nmad_err"] is None  # --draws 0
+assert m["confidence_p_good"]["purity_99"]["purity"] >= 0.99
+for k in ("odds", "p_good"):
+    r = m["reliability"][k]
+    assert sum(b["n"] for b in r["bins"]) == r["n"] == n and 0 <= r["brier"] < 0.25, r
+    assert math.isclose(sum(b["n"] * abs(b["claimed"] - b["found"]) for b in r["bins"]) / r["n"], r["mean_gap"], rel_tol=1e-6)
 assert m["confidence"]["purity_99"]["purity"] >= 0.99 and m["worst"][0]["odds"] >= m["worst"][-1]["odds"]
 PY
 
