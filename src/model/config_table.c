@@ -74,6 +74,8 @@ const nsl_key nsl_config_keys[] = {
     {"simulate.bad_pixels", NSL_KEY_REAL, M, "", 0, 0.5, "0.0005", NULL, "fraction of hot, warm and dead pixels"},
     {"simulate.rotation", NSL_KEY_REAL, M, "deg", 0, 180, "0.5", NULL, "largest rotation of a pointing"},
     {"simulate.astrometric_error", NSL_KEY_REAL, M, "arcsec", 0, 10, "0.02", NULL, "rms error of catalogue positions, per axis"},
+    {"simulate.structure", NSL_KEY_BOOL, M, "", 0, 0, "true", NULL,
+     "catalogued galaxies have bulges, discs and clumps; else they are the catalogue's Sersic profiles"},
     {"simulate.library", NSL_KEY_PATH, M, "", 0, 0, "", NULL,
      "spectrum library (tools/make_library.py); empty for the built-in spectra"},
     {"simulate.library_fraction", NSL_KEY_REAL, M, "", 0, 1, "1", NULL, "sources whose spectrum is of the library"},

@@ -16,7 +16,7 @@ struct nsl_spectra {
   nsl_star_table star[N_STARS];
   float dust[REST_N]; /* 0.4 ln 10 k(lambda) */
   float old[REST_N], young[REST_N], depth[REST_N];
-  double lambda[NSL_SPECTRUM_N];
+  double lambda[NSL_SPECTRUM_N], of_lines[NSL_SPECTRUM_N];
 };
 
 nsl_status nsl_spectra_new(nsl_spectra **out, nsl_error *err)
@@ -209,10 +209,21 @@ double nsl_spectrum_mag(const double *flam, double lo_a, double hi_a)
 
 void nsl_spectra_make(nsl_spectra *s, const nsl_sed_params *p, double mag, double *flam, nsl_line_fluxes *lines)
 {
+  nsl_spectra_make_parts(s, p, mag, flam, s->of_lines, lines);
+}
+
+void nsl_spectra_make_parts(nsl_spectra *s, const nsl_sed_params *p, double mag, double *flam, double *of_lines,
+                            nsl_line_fluxes *lines)
+{
   nsl_line_fluxes made;
   continuum(s, p, flam);
-  emission(s, p, flam, &made);
+  memset(of_lines, 0, NSL_SPECTRUM_N * sizeof *of_lines);
+  emission(s, p, of_lines, &made);
+  for (int i = 0; i < NSL_SPECTRUM_N; i++) { flam[i] += of_lines[i]; }
   double scale = pow(10, -0.4 * (mag - nsl_spectrum_mag(flam, NSL_MAG_BAND_MIN_A, NSL_MAG_BAND_MAX_A)));
-  for (int i = 0; i < NSL_SPECTRUM_N; i++) { flam[i] *= scale; }
+  for (int i = 0; i < NSL_SPECTRUM_N; i++) {
+    flam[i] *= scale;
+    of_lines[i] *= scale;
+  }
   if (lines) { *lines = (nsl_line_fluxes){made.ha * scale, made.hb * scale, made.oiii5008 * scale, made.oii3728 * scale}; }
 }

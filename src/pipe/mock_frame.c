@@ -10,27 +10,28 @@
 #define REACH_Y_PX 200.0  /* sources farther above or below a window send no light into it */
 #define ROWS_PER_BLOCK 64 /* rows that share a noise stream */
 
-void nsl_mock_spectrum(nsl_mock *m, const nsl_mock_source *s, double *flam, nsl_line_fluxes *lines)
+void nsl_mock_spectrum(nsl_mock *m, const nsl_mock_source *s, double *flam, double *of_lines, nsl_line_fluxes *lines)
 {
   nsl_sed_params p;
   nsl_mock_sed(m, s->id, s->kind, s->z, &p);
-  nsl_spectra_make(m->spectra, &p, s->mag, flam, lines);
+  if (of_lines) {
+    nsl_spectra_make_parts(m->spectra, &p, s->mag, flam, of_lines, lines);
+  } else {
+    nsl_spectra_make(m->spectra, &p, s->mag, flam, lines);
+  }
 }
 
-/* Adds source s, whose direct position is (x, y). flam: scratch. */
+/* Adds source s, whose direct position is (x, y). flam: scratch [2 NSL_SPECTRUM_N]. */
 static nsl_status add_source(nsl_mock *m, const nsl_mock_frame *f, const nsl_mock_optics *optics, nsl_wcs *wcs,
                              const nsl_mock_source *s, double x, double y, double *flam, nsl_window *window, nsl_error *err)
 {
   nsl_status st = NSL_OK;
-  double j[4];
-  nsl_mix mix;
-  nsl_sed sed = {NSL_SPECTRUM_N, nsl_spectra_lambda(m->spectra), flam};
+  double j[4], *of_lines = flam + NSL_SPECTRUM_N;
   int g = nsl_mock_grating_at(f->det, x);
   if (g < 0 || !(y > window->y0 - REACH_Y_PX && y < window->y0 + window->h + REACH_Y_PX)) { return NSL_OK; }
   NSL_TRY(nsl_wcs_jacobian(wcs, s->ra_deg, s->dec_deg, j, err));
-  nsl_mix_from_shape(&s->shape, optics->psf_px, j, &mix);
-  nsl_mock_spectrum(m, s, flam, NULL);
-  NSL_TRY(nsl_mock_render(m, &optics->conf[g], x, y, &mix, &sed, s->mag, m->exptime_s, window, err));
+  nsl_mock_spectrum(m, s, flam, of_lines, NULL);
+  NSL_TRY(nsl_mock_render_galaxy(m, &optics->conf[g], x, y, s, optics->psf_px, j, flam, of_lines, window, err));
 cleanup:
   return st;
 }
@@ -44,7 +45,7 @@ nsl_status nsl_mock_light(nsl_mock *m, const nsl_mock_frame *f, nsl_wcs *wcs, lo
 {
   nsl_status st = NSL_OK;
   size_t first = only < 0 ? 0 : (size_t)only, n = only < 0 ? m->n_sources : 1;
-  double *ra = calloc(4 * n + NSL_SPECTRUM_N, sizeof *ra), *dec = ra + n, *x = dec + n, *y = x + n, *flam = y + n;
+  double *ra = calloc(4 * n + 2 * NSL_SPECTRUM_N, sizeof *ra), *dec = ra + n, *x = dec + n, *y = x + n, *flam = y + n;
   nsl_mock_optics optics;
   if (!ra) { NSL_THROW(err, NSL_E_NOMEM, "positions of %zu sources", n); }
   nsl_mock_frame_optics(m, f, &optics);

@@ -53,6 +53,10 @@ double nsl_mock_sky_rate(const nsl_instrument *inst, const nsl_trace_conf *conf,
 const nsl_trace_conf *nsl_mock_band_conf(const nsl_instrument *inst, int band);
 /* SNR as facts A1.5 define it, from noise-free light in the extraction box and the variance of n_exp exposures. */
 double nsl_mock_true_snr(nsl_mock *m, int slot, const double *flam, const nsl_mix *mix, int n_exp);
+/* Adds the light of a source: continuum and lines (of_lines is part of flam) by their own profiles. map: px per arcsec. */
+nsl_status nsl_mock_render_galaxy(nsl_mock *m, const nsl_trace_conf *conf, double x_px, double y_px, const nsl_mock_source *s,
+                                  double psf_px, const double map[4], double *flam, const double *of_lines, nsl_window *window,
+                                  nsl_error *err);
 /* Adds a source to a window; faint sources only by their first and zeroth orders. */
 nsl_status nsl_mock_render(nsl_mock *m, const nsl_trace_conf *conf, double x_px, double y_px, const nsl_mix *mix,
                            const nsl_sed *sed, double mag, double scale_seconds, nsl_window *window, nsl_error *err);
@@ -136,6 +140,12 @@ void nsl_mock_cosmic_rays(const nsl_mock_detector *d, nsl_rng *rng, int w, int h
 void nsl_mock_read_out(const nsl_mock_detector *d, double exptime_s, nsl_rng *rng, size_t n, float *electrons, float *err,
                        int32_t *dq, float *noise);
 
+/* --- mock_shape.c --- */
+/* True profiles of the continuum and of the emission lines, a function of (seed, id); 0 when lines are as the continuum (their
+ * profile is not set then). Catalogued galaxies have structure, others are Sersic profiles. */
+int nsl_mock_profiles(const nsl_mock *m, const nsl_mock_source *s, double psf_px, const double sky_to_px[4], nsl_mix *continuum,
+                      nsl_mix *lines);
+
 /* --- mock_library.c --- */
 nsl_status nsl_mock_read_library(const char *path, nsl_spectra *spectra, nsl_error *err);
 /* What the source's spectrum is: built in, or of the library if there is one. Sets share no library spectrum. */
@@ -170,8 +180,8 @@ char *nsl_mock_outdir(const nsl_mock *m); /* caller frees */
 void nsl_mock_frame_optics(const nsl_mock *m, const nsl_mock_frame *f, nsl_mock_optics *out);
 /* Noise-free light of all survey sources, or of source `only` if that is not -1, on a window of a frame. */
 nsl_status nsl_mock_light(nsl_mock *m, const nsl_mock_frame *f, nsl_wcs *wcs, long only, nsl_window *window, nsl_error *err);
-/* Spectrum of a survey source on the observed grid. */
-void nsl_mock_spectrum(nsl_mock *m, const nsl_mock_source *s, double *flam, nsl_line_fluxes *lines);
+/* Spectrum of a survey source on the observed grid. of_lines [NSL_SPECTRUM_N]: NULL, or what of it are emission lines. */
+void nsl_mock_spectrum(nsl_mock *m, const nsl_mock_source *s, double *flam, double *of_lines, nsl_line_fluxes *lines);
 
 struct nsl_mock {
   const nsl_config *cfg;
@@ -186,6 +196,7 @@ struct nsl_mock {
   nsl_error_sizes errors;
   nsl_spectra *spectra;
   double library_fraction;
+  int structure; /* galaxies are more than Sersic profiles */
   nsl_renderer *renderer;
   double psf_px[NSL_BANDS_MAX], sky_rate[NSL_BANDS_MAX]; /* e-/s/px */
   double *response[2];                                   /* [NSL_SPECTRUM_N] first-order sensitivity of the stamp's bands */

@@ -31,7 +31,7 @@ typedef struct {
   nsl_mock_set set;
   int clean;
   double reach_x_px; /* how far along the dispersion light can come from */
-  double *flam;
+  double *flam, *of_lines;
   neighbour *neighbours;
   size_t n_neighbours;
   size_t capacity; /* px per view */
@@ -66,7 +66,7 @@ static double longest_beam(const nsl_instrument *inst)
 static void studio_close(studio *s)
 {
   nsl_view_room_free(&s->room);
-  free(s->flam);
+  free(s->flam); /* and of_lines */
   free(s->neighbours);
   free(s->own);
   free(s->others);
@@ -87,7 +87,8 @@ static nsl_status studio_open(nsl_mock *m, studio *s, nsl_error *err)
   s->clean = nsl_config_bool(m->cfg, "simulate.clean");
   s->settings = nsl_view_settings_from(m->cfg);
   s->reach_x_px = longest_beam(m->inst) + NSL_STAMP_NX + 100;
-  s->flam = malloc(NSL_SPECTRUM_N * sizeof *s->flam);
+  s->flam = malloc(2 * NSL_SPECTRUM_N * sizeof *s->flam);
+  s->of_lines = s->flam ? s->flam + NSL_SPECTRUM_N : NULL;
   s->neighbours = malloc(NEIGHBOURS_MAX * sizeof *s->neighbours);
   if (!s->flam || !s->neighbours) { return nsl_fail(err, NSL_E_NOMEM, "stamps"); }
   return NSL_OK;
@@ -136,11 +137,11 @@ static nsl_status draw_galaxy(studio *s, int64_t index, nsl_mock_source *src, do
     nsl_population_draw(&m->population, m->seed, id, 1, nsl_config_real(m->cfg, "simulate.stamp_slope"), src);
     if (src->kind == NSL_KIND_STAR) { continue; }
     nsl_sed_params p;
-    nsl_mix mix;
+    nsl_mix mix, unused;
     nsl_mock_sed(m, id, src->kind, src->z, &p);
-    nsl_spectra_make(m->spectra, &p, src->mag, s->flam, NULL);
+    nsl_spectra_make_parts(m->spectra, &p, src->mag, s->flam, s->of_lines, NULL);
     for (int slot = 1; slot >= 0; slot--) {
-      nsl_mix_from_shape(&src->shape, m->psf_px[m->inst->stamp_band[slot]], j, &mix);
+      (void)nsl_mock_profiles(m, src, m->psf_px[m->inst->stamp_band[slot]], j, &mix, &unused);
       snr[slot] = nsl_mock_true_snr(m, slot, s->flam, &mix, m->n_exposures);
       if (slot == 1 && snr[1] < snr_min) { break; }
     }
@@ -224,8 +225,9 @@ static nsl_status render_true(studio *s, const setting *g, double x, double y, c
   int grating = nsl_mock_grating_at(g->det, x);
   nsl_mix mix;
   nsl_sed sed = {NSL_SPECTRUM_N, nsl_spectra_lambda(m->spectra), s->flam};
-  nsl_mix_from_shape(&src->shape, o->psf_px, g->j, &mix);
-  if (grating >= 0) { NSL_TRY(nsl_mock_render(m, &o->conf[grating], x, y, &mix, &sed, src->mag, m->exptime_s, w, err)); }
+  if (grating >= 0) {
+    NSL_TRY(nsl_mock_render_galaxy(m, &o->conf[grating], x, y, src, o->psf_px, g->j, s->flam, s->of_lines, w, err));
+  }
   for (size_t k = 0; k < s->n_neighbours; k++) {
     const neighbour *nb = &s->neighbours[k];
     double nx = x + g->j[0] * nb->east + g->j[1] * nb->north, ny = y + g->j[2] * nb->east + g->j[3] * nb->north;

@@ -252,10 +252,10 @@ static void fill_row(nsl_mock *m, const nsl_mock_source *s, fate *e, double *fla
   nsl_line_fluxes lines;
   double j = 1 / m->inst->pixel_scale_arcsec, map[4] = {-j, 0, 0, j}, snr[2], own = e->own[0] + e->own[1],
          others = e->others[0] + e->others[1];
-  nsl_mock_spectrum(m, s, flam, &lines);
+  nsl_mock_spectrum(m, s, flam, NULL, &lines);
   for (int slot = 0; slot < 2; slot++) {
-    nsl_mix mix;
-    nsl_mix_from_shape(&s->shape, m->psf_px[m->inst->stamp_band[slot]], map, &mix);
+    nsl_mix mix, unused;
+    (void)nsl_mock_profiles(m, s, m->psf_px[m->inst->stamp_band[slot]], map, &mix, &unused);
     snr[slot] = nsl_mock_true_snr(m, slot, flam, &mix, e->n_exp[slot]);
   }
   c->id[k] = s->id;

@@ -78,6 +78,10 @@ const double *nsl_spectra_lambda(const nsl_spectra *s);
 /* Observed F_lambda [NSL_SPECTRUM_N] of AB magnitude mag in the reference band; lines may be NULL. */
 void nsl_spectra_make(nsl_spectra *s, const nsl_sed_params *p, double mag, double *flam, nsl_line_fluxes *lines);
 
+/* The same; of_lines [NSL_SPECTRUM_N] becomes what of it are emission lines. */
+void nsl_spectra_make_parts(nsl_spectra *s, const nsl_sed_params *p, double mag, double *flam, double *of_lines,
+                            nsl_line_fluxes *lines);
+
 /* Photon-weighted AB magnitude of a spectrum on the observed grid in [lo, hi]. */
 double nsl_spectrum_mag(const double *flam, double lo_a, double hi_a);
 
