@@ -200,7 +200,8 @@ def run(args, *command, ranks=0):
     start = time.monotonic()
     done = subprocess.run(mpirun + [args.build + "/noslit", *command], capture_output=True, text=True)
     if done.returncode:
-        raise RuntimeError(f"noslit {' '.join(command)}: {done.stderr.strip().splitlines()[-1:] or done.returncode}")
+        said = [line for line in done.stderr.splitlines() if line.startswith("noslit")] or [f"exit code {done.returncode}"]
+        raise RuntimeError(f"noslit {command[0]}: {said[-1]}")
     return time.monotonic() - start
 
 
@@ -228,8 +229,29 @@ def bench_job(args, r):
                 report = json.load(f)
             walls[ranks].append(report["wall_s"])
             rates.append(report["sources_measured"] / sum(w["cpu_s"] for w in report["per_rank"] if w["tiles"]))
+    bench_tile(args, r, folder, config)
     r.put("job_2workers_vs_1", ratio(walls[2], walls[3]))
     r.put("galaxies_per_s_core", rates)
+
+
+def bench_tile(args, r, folder, config):
+    """The largest tile, by noslit and by peer/tile.py; CPU seconds, both from the start of the program to the written file."""
+    with open(folder + "/run/report.json") as f:
+        tile = json.load(f)["slowest"][0]["tile"]
+    ours, theirs = [], []
+    for _ in range(max(2, args.repeats // 2)):
+        for times, command in ((ours, [args.build + "/noslit", "run", config, "--tiles", str(tile), "--force"]),
+                               (theirs, [sys.executable, "-W", "ignore", args.source + "/tests/bench/peer/tile.py", folder, str(tile),
+                                         args.source + "/configs", args.work + "/peer_tile.h5"])):
+            before = os.times()
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode:
+                r.cannot("tile_vs_python", f"{command[1]}: {done.stderr.strip().splitlines()[-1:]}")
+                return
+            after = os.times()
+            times.append(after.children_user + after.children_system - before.children_user - before.children_system)
+    print(f"  {done.stdout.strip()}", file=sys.stderr)
+    r.put("tile_vs_python", ratio(theirs, ours))
 
 
 def bench_train_ranks(args, r):
@@ -240,7 +262,7 @@ def bench_train_ranks(args, r):
         with open(args.source + "/configs/train_stamps.yaml") as f, open(config, "w") as to:
             to.write(f.read().replace("../out/train", folder).replace("instruments/", args.source + "/configs/instruments/"))
         run(args, "simulate", config, "--stamps", "--set", "simulate.stamps=384", "--set", "simulate.stamps_per_file=96", ranks=2)
-    stamps = f'["{folder}/stamps/train*.h5"]'
+    stamps = f"{folder}/stamps/train*.h5"
 
     def seconds(ranks, epochs):
         return run(args, "train", config, "--set", f"train.stamps={stamps}", "--set", f"train.validation={stamps}", "--set",
@@ -259,7 +281,7 @@ PARTS = {
            "mc_vs_paper_script train_vs_torch resnet34_error default_error"),
     "io": (bench_io, "cutout_mb_cold cutout_s_cold cutout_s_warm cutout_vs_best_cold cutout_vs_best_warm"),
     "train": (bench_train_ranks, "train_2ranks_vs_1"),
-    "job": (bench_job, "job_2workers_vs_1 galaxies_per_s_core"),
+    "job": (bench_job, "job_2workers_vs_1 galaxies_per_s_core tile_vs_python"),
 }
 
 
@@ -294,7 +316,7 @@ def main():
             part(args, r)
         except (RuntimeError, OSError, subprocess.SubprocessError) as e:
             r.cannot(keys, str(e))
-    r.cannot("merge_vs_files tile_vs_python", "tools/bench.sh has no measurement for it yet")
+    r.cannot("merge_vs_files", "tools/bench.sh has no measurement for it yet")
     result = dict(r.values, spread=r.spread, why=r.why, machine=about)
     if args.json:
         print(json.dumps(result, indent=1))
