@@ -20,6 +20,7 @@ nsl_mock_detector nsl_mock_detector_from(const nsl_config *cfg, const nsl_instru
                          .bit_bad = 1,
                          .bit_hot = 2,
                          .bit_warm = 4,
+                         .bit_trail = 32,
                          .bit_saturated = inst->dq.saturated,
                          .bit_cosmic = inst->dq.cosmic};
   d.cosmic_rate_px = nsl_config_real(cfg, "simulate.cosmic_rays") * PIXEL_CM * PIXEL_CM * exptime_s;
@@ -63,6 +64,52 @@ void nsl_mock_cosmic_rays(const nsl_mock_detector *d, nsl_rng *rng, int w, int h
       size_t at = (size_t)j * (size_t)w + (size_t)i;
       electrons[at] += (float)(per_px * fmax(length, 1) / steps);
       if (flagged) { dq[at] |= (int32_t)d->bit_cosmic; }
+    }
+  }
+}
+
+/* Charge of a full pixel flows along its column, half of it each way, until there is room. */
+static void spill(double excess, long step, long i, long n, float full, float *electrons, int32_t *dq, int32_t bit)
+{
+  for (long k = i + step; excess > 0 && k >= 0 && k < n; k += step) {
+    double room = (double)(full - electrons[k]);
+    if (room <= 0) { continue; }
+    electrons[k] += (float)(excess < room ? excess : room);
+    excess -= room;
+    dq[k] |= excess > 0 ? bit : 0;
+  }
+}
+
+void nsl_mock_bleed(const nsl_mock_detector *d, int w, int h, float *electrons, int32_t *dq)
+{
+  float full = (float)d->saturation_e;
+  long n = (long)w * h;
+  for (long i = 0; i < n; i++) {
+    double excess = (double)(electrons[i] - full);
+    if (!(excess > 0)) { continue; }
+    electrons[i] = full;
+    dq[i] |= (int32_t)d->bit_saturated;
+    spill(0.5 * excess, w, i, n, full, electrons, dq, (int32_t)d->bit_saturated);
+    spill(0.5 * excess, -w, i, n, full, electrons, dq, (int32_t)d->bit_saturated);
+  }
+}
+
+void nsl_mock_satellite(const nsl_mock_detector *d, double probability, nsl_rng *rng, int w, int h, float *electrons, int32_t *dq)
+{
+  double u = nsl_rng_uniform(rng), x = nsl_rng_uniform(rng) * w, y = nsl_rng_uniform(rng) * h;
+  double angle = nsl_rng_range(rng, 0, M_PI), light = 30 * pow(10, 1.5 * nsl_rng_uniform(rng)), width = nsl_rng_range(rng, 2, 6);
+  if (u >= probability) { return; }
+  double c = cos(angle), s = sin(angle), reach = 3 * width;
+  for (int j = 0; j < h; j++) {
+    /* across the trail: -(i - x) s + (j - y) c */
+    double centre = fabs(s) > 1e-6 ? x + (j - y) * c / s : x, half = fabs(s) > 1e-6 ? reach / fabs(s) : w;
+    long a = (long)fmax(floor(centre - half), 0), b = (long)fmin(ceil(centre + half), w - 1);
+    for (long i = a; i <= b; i++) {
+      double off = -((double)i - x) * s + (j - y) * c;
+      if (fabs(off) > reach) { continue; }
+      size_t at = (size_t)j * (size_t)w + (size_t)i;
+      electrons[at] += (float)(light * exp(-0.5 * off * off / (width * width)));
+      if (fabs(off) < 2.5 * width) { dq[at] |= (int32_t)d->bit_trail; }
     }
   }
 }

@@ -8,7 +8,10 @@
 #define MARGIN_ARCSEC 15.0 /* sources this far outside the covered field are catalogued too, with partial coverage */
 #define DEGREE (M_PI / 180)
 
-static int is_used(const nsl_mock *m, const nsl_detector *d) { return nsl_instrument_stamp_slot(m->inst, d->band) >= 0; }
+static int is_used(const nsl_mock *m, const nsl_detector *d)
+{
+  return nsl_config_bool(m->cfg, "simulate.all_bands") || nsl_instrument_stamp_slot(m->inst, d->band) >= 0;
+}
 
 static int detectors_used(const nsl_mock *m)
 {

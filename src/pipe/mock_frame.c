@@ -83,7 +83,9 @@ static nsl_status detect(nsl_mock *m, const nsl_mock_frame *f, planes *p, nsl_er
     nsl_rng bad = nsl_rng_make(m->seed, NSL_RNG_CALIBRATION_ERROR, (uint64_t)f->det->id, 1);
     nsl_rng cosmic = nsl_rng_make(m->seed, NSL_RNG_COSMIC, (uint64_t)f->index, 0);
     nsl_mock_bad_pixels(&m->detector, m->bad_pixels, m->exptime_s, &bad, w, h, p->sci, p->dq);
+    nsl_mock_satellite(&m->detector, nsl_config_real(m->cfg, "simulate.satellites"), &cosmic, w, h, p->sci, p->dq);
     nsl_mock_cosmic_rays(&m->detector, &cosmic, w, h, p->sci, p->dq);
+    nsl_mock_bleed(&m->detector, w, h, p->sci, p->dq);
   }
   for (int row = 0; row < h && st == NSL_OK; row += ROWS_PER_BLOCK) {
     size_t at = (size_t)row * (size_t)w, n = (size_t)(h - row < ROWS_PER_BLOCK ? h - row : ROWS_PER_BLOCK) * (size_t)w;

@@ -127,7 +127,7 @@ void nsl_mock_normals(nsl_rng *stream, float *out, size_t n);
 typedef struct {
   double dark_e_s, read_noise_e, gain_e_adu, saturation_e;
   double cosmic_rate_px; /* hits per pixel and exposure */
-  unsigned bit_bad, bit_hot, bit_warm, bit_saturated, bit_cosmic;
+  unsigned bit_bad, bit_hot, bit_warm, bit_trail, bit_saturated, bit_cosmic;
 } nsl_mock_detector;
 
 nsl_mock_detector nsl_mock_detector_from(const nsl_config *cfg, const nsl_instrument *inst, double exptime_s);
@@ -135,6 +135,10 @@ nsl_mock_detector nsl_mock_detector_from(const nsl_config *cfg, const nsl_instru
 void nsl_mock_bad_pixels(const nsl_mock_detector *d, double fraction, double exptime_s, nsl_rng *rng, int w, int h,
                          float *electrons, int32_t *dq);
 void nsl_mock_cosmic_rays(const nsl_mock_detector *d, nsl_rng *rng, int w, int h, float *electrons, int32_t *dq);
+/* Charge above saturation flows along the columns; pixels it fills get the bit. */
+void nsl_mock_bleed(const nsl_mock_detector *d, int w, int h, float *electrons, int32_t *dq);
+/* With this probability a satellite crosses the frame. */
+void nsl_mock_satellite(const nsl_mock_detector *d, double probability, nsl_rng *rng, int w, int h, float *electrons, int32_t *dq);
 /* Mean electrons (light, sky and dark) of n pixels become measured ones: shot and read noise, saturation, gain steps; dark
  * subtracted. err is the pipeline's sigma (facts A3.3). electrons is overwritten. noise: scratch [n]. */
 void nsl_mock_read_out(const nsl_mock_detector *d, double exptime_s, nsl_rng *rng, size_t n, float *electrons, float *err,

@@ -324,6 +324,7 @@ static nsl_status expose(studio *s, const setting *g, const nsl_mock_source *src
   if (!s->clean) {
     nsl_mock_bad_pixels(&m->detector, m->bad_pixels, m->exptime_s, &r, (int)w, (int)h, sci, s->dq[n_used]);
     nsl_mock_cosmic_rays(&m->detector, &r, (int)w, (int)h, sci, s->dq[n_used]);
+    nsl_mock_bleed(&m->detector, (int)w, (int)h, sci, s->dq[n_used]);
   }
   nsl_mock_read_out(&m->detector, m->exptime_s, &r, n, sci, s->err[n_used], s->dq[n_used], s->noise);
   view->x0 = own.x0;

@@ -188,6 +188,7 @@ static nsl_status follow_frame(nsl_mock *m, int index, fate *fates, nsl_error *e
   nsl_status st = NSL_OK;
   nsl_mock_frame f = nsl_mock_frame_at(m, index);
   int slot = nsl_instrument_stamp_slot(m->inst, f.det->band), n_cards;
+  if (slot < 0) { return NSL_OK; }
   const nsl_band *band = &m->inst->bands[f.det->band];
   char *cards = nsl_mock_wcs_cards(m, &f, &n_cards);
   nsl_wcs *wcs = NULL;

@@ -141,6 +141,36 @@ static void test_labels(void **state)
   free(path);
 }
 
+/* Charge is kept, full pixels are flagged, columns carry it; a satellite's light is flagged. */
+static void test_bleeding_and_satellite(void **state)
+{
+  (void)state;
+  enum { W = 40, H = 60 };
+  nsl_mock_detector d = {.saturation_e = 1000, .bit_saturated = 8, .bit_trail = 32};
+  float e[W * H];
+  int32_t dq[W * H] = {0};
+  for (int i = 0; i < W * H; i++) { e[i] = 100; }
+  e[30 * W + 7] = 1000 + 9 * 900; /* fills four pixels and a half each way */
+  nsl_mock_bleed(&d, W, H, e, dq);
+  double sum = 0;
+  int flagged = 0;
+  for (int i = 0; i < W * H; i++) {
+    sum += (double)e[i];
+    flagged += dq[i] == 8;
+    assert_true(e[i] <= 1000 && (i % W == 7 || e[i] == 100));
+  }
+  assert_true(fabs(sum - (100.0 * (W * H - 1) + 1000 + 9 * 900)) < 1);
+  assert_int_equal(flagged, 1 + 2 * 4);
+  nsl_rng r = nsl_rng_make(1, NSL_RNG_TEST, 1, 1);
+  memset(dq, 0, sizeof dq);
+  nsl_mock_satellite(&d, 0, &r, W, H, e, dq);
+  for (int i = 0; i < W * H; i++) { assert_int_equal(dq[i], 0); }
+  nsl_mock_satellite(&d, 1, &r, W, H, e, dq);
+  flagged = 0;
+  for (int i = 0; i < W * H; i++) { flagged += dq[i] == 32; }
+  assert_in_range(flagged, 50, W * H);
+}
+
 static int make_dir(void **state)
 {
   (void)state;
@@ -163,6 +193,7 @@ int main(void)
       cmocka_unit_test(test_shift_scale_and_trace),
       cmocka_unit_test(test_sky_structure),
       cmocka_unit_test(test_labels),
+      cmocka_unit_test(test_bleeding_and_satellite),
   };
   return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }
