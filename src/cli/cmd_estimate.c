@@ -6,7 +6,7 @@
 #include "noslit/base/fsio.h"
 #include "noslit/base/str.h"
 #include "noslit/nn/blas.h"
-#include "noslit/pipe/estimate.h"
+#include "noslit/pipe/estimate_stamps.h"
 
 #define WORDS_MAX 1024
 
@@ -22,20 +22,28 @@ static int run(nsl_cli *cli)
 {
   nsl_status st = NSL_OK;
   nsl_error err = NSL_ERROR_INIT;
-  const char *words[WORDS_MAX], *out = NULL, *samples = NULL, *seed = NULL;
-  const nsl_option options[] = {{"--out", &out, NULL}, {"--samples", &samples, NULL}, {"--seed", &seed, NULL}};
+  const char *words[WORDS_MAX], *model = NULL, *instrument = NULL, *out = NULL, *samples = NULL, *seed = NULL;
+  const nsl_option options[] = {{"--model", &model, NULL},
+                                {"--instrument", &instrument, NULL},
+                                {"--out", &out, NULL},
+                                {"--samples", &samples, NULL},
+                                {"--seed", &seed, NULL}};
   double n_samples = 64, seed_value = 1;
   char **paths = NULL;
   size_t n_paths = 0, n_rows = 0;
   int n = 0;
   NSL_TRY(nsl_cli_parse(cli, options, sizeof options / sizeof *options, NULL, words, WORDS_MAX, &n, &err));
-  if (n < 2 || !out) {
-    NSL_THROW(&err, NSL_E_USAGE, "noslit estimate MODEL STAMPS... --out NAME.hdf5: %s", out ? "no stamps given" : "no --out given");
+  if (!n || !model || !out) {
+    NSL_THROW(&err, NSL_E_USAGE, "noslit estimate STAMPS... --model FILE --out NAME.hdf5: %s",
+              !n       ? "no stamps given"
+              : !model ? "no model given"
+                       : "no --out given");
   }
   NSL_TRY(parse_count("--samples", samples, 4096, &n_samples, &err));
   NSL_TRY(parse_count("--seed", seed, 9e15, &seed_value, &err));
-  NSL_TRY(nsl_glob_all(words + 1, (size_t)n - 1, &paths, &n_paths, &err));
-  const nsl_estimate_job job = {.model = words[0],
+  NSL_TRY(nsl_glob_all(words, (size_t)n, &paths, &n_paths, &err));
+  const nsl_estimate_job job = {.model = model,
+                                .instrument = instrument,
                                 .out = out,
                                 .stamps = (const char *const *)paths,
                                 .n_stamps = n_paths,
@@ -43,7 +51,7 @@ static int run(nsl_cli *cli)
                                 .batch = 64,
                                 .seed = (uint64_t)seed_value};
   NSL_TRY(nsl_blas_start(&err));
-  NSL_TRY(nsl_estimate_run(&job, &cli->log, &n_rows, &err));
+  NSL_TRY(nsl_estimate_stamps(&job, &cli->log, &n_rows, &err));
   nsl_info(&cli->log, "%s: %zu sources", out, n_rows);
 cleanup:
   nsl_paths_free(paths, n_paths);
@@ -52,13 +60,13 @@ cleanup:
 
 const nsl_command nsl_cmd_estimate = {
     "estimate",
-    "MODEL STAMPS... --out NAME.hdf5",
+    "STAMPS... --model FILE --out NAME.hdf5",
     "redshifts of stamp files, with their truth beside them",
     0,
     run,
-    "  MODEL            model file\n"
     "  STAMPS           stamp files or patterns\n"
     "  --out NAME.hdf5  catalogue; the stamps' truth is written to NAME.truth.h5, for `noslit validate NAME.hdf5 --truth`\n"
+    "  --model FILE     model file; --instrument FILE: that it must belong to this instrument\n"
     "  --samples N      dropout samples (64)\n"
     "  --seed N         of the dropout masks (1)\n",
 };

@@ -84,7 +84,7 @@ const nsl_key nsl_config_keys[] = {
     {"simulate.library_fraction", NSL_KEY_REAL, M, "", 0, 1, "1", NULL, "sources whose spectrum is of the library"},
     {"simulate.error_wave_shape", NSL_KEY_TEXT, M, "", 0, 0, "normal", "normal|uniform|fixed",
      "wavelength errors: sizes are rms values, half widths, or the error itself"},
-    {"simulate.error_wave_grating", NSL_KEY_REAL, M, "px", -20, 20, "0.15", NULL,
+    {"simulate.error_wave_grating", NSL_KEY_REAL, M, "px", -100, 100, "0.15", NULL,
      "error of the wavelength zero point, one for each grating"},
     {"simulate.error_wave_exposure", NSL_KEY_REAL, M, "px", -20, 20, "0.05", NULL, "the same, one for each exposure"},
     {"simulate.error_dispersion", NSL_KEY_REAL, M, "", 0, 0.1, "0.0003", NULL, "relative rms error of the dispersion, per grating"},

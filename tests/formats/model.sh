@@ -52,12 +52,12 @@ says "; not calibrated" "$noslit" model info whole.h5
 [ "$(hash_of whole.h5)" != "$(hash_of calibrated.h5)" ] || fail "the calibration is not part of the model's hash"
 
 # A catalogue of stamps, and their truth.
-"$noslit" estimate calibrated.h5 "stamps/validation_*.h5" --out check.hdf5 --samples 8 --quiet
+"$noslit" estimate "stamps/validation_*.h5" --model calibrated.h5 --out check.hdf5 --samples 8 --quiet
 expect 0 "$noslit" verify check.hdf5
 "$noslit" validate check.hdf5 --truth check.truth.h5 --draws 0 --json > check.json
-expect 1 "$noslit" estimate whole.h5 "stamps/nothing_*.h5" --out none.hdf5
-expect 1 "$noslit" estimate whole.h5 stamps/validation_00000.h5 stamps/validation_00000.h5 --out twice.hdf5
-expect 2 "$noslit" estimate whole.h5 --out none.hdf5
+expect 1 "$noslit" estimate "stamps/nothing_*.h5" --model whole.h5 --out none.hdf5
+expect 1 "$noslit" estimate stamps/validation_00000.h5 stamps/validation_00000.h5 --model whole.h5 --out twice.hdf5
+expect 2 "$noslit" estimate stamps/validation_00000.h5 --out none.hdf5
 [ ! -e twice.hdf5 ] || fail "a catalogue was left behind"
 
 "$python" - <<'PY'

@@ -1,5 +1,5 @@
 /* A catalogue of the sources of stamp files. */
-#include "noslit/pipe/estimate.h"
+#include "noslit/pipe/estimate_stamps.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,51 +8,13 @@
 #include "noslit/base/fsio.h"
 #include "noslit/base/str.h"
 #include "noslit/pipe/catalogue.h"
+#include "noslit/pipe/config_load.h"
 #include "noslit/pipe/rows_h5.h"
-#include "pipe/band_attributes.h"
+#include "noslit/pipe/stamp_rows.h"
 
 #define SPECTYPE_SIZE 8
 #define COLUMN_CHUNK 8192
 #define PDF_CHUNK 64
-
-nsl_status nsl_estimate_rows(nsl_infer *inf, const nsl_stamp_reader *reader, int batch, const nsl_log *log, nsl_rows *rows,
-                             nsl_error *err)
-{
-  nsl_status st = NSL_OK;
-  nsl_stamp_set set = {0};
-  nsl_rows r = {0};
-  nsl_progress progress;
-  size_t n = nsl_stamp_reader_count(reader);
-  const nsl_model *model = nsl_infer_model(inf);
-  char *difference = nsl_bands_difference(nsl_stamp_reader_bands(reader), model->band);
-  if (difference) {
-    NSL_THROW(err, NSL_E_MISMATCH, "stamps: %s as in the model: make them for the model's instrument", difference);
-  }
-  if (!nsl_rows_alloc(&r, n, &model->grid) || !nsl_stamp_set_alloc(&set, (size_t)batch)) {
-    NSL_THROW(err, NSL_E_NOMEM, "PDFs of %zu stamps", n);
-  }
-  nsl_progress_start(&progress, log, "stamps", (long)n);
-  for (size_t first = 0; first < n; first += set.n) {
-    set.n = n - first < (size_t)batch ? n - first : (size_t)batch;
-    for (size_t k = 0; k < set.n; k++) {
-      const nsl_stamp_label *l = nsl_stamp_reader_label(reader, first + k);
-      nsl_stamp_reader_get(reader, first + k, &set.stamps[k]);
-      r.object_id[first + k] = l->source_id;
-      r.mag[first + k] = l->mag;
-      r.tile[first + k] = nsl_tile_of(0, 0, 0);
-    }
-    NSL_TRY(nsl_infer_run(inf, &set, &r, first, err));
-    nsl_progress_update(&progress, (long)(first + set.n), NULL);
-  }
-  nsl_progress_end(&progress, (long)n, NULL);
-  *rows = r;
-  r = (nsl_rows){0};
-cleanup:
-  nsl_stamp_set_free(&set);
-  nsl_rows_free(&r);
-  free(difference);
-  return st;
-}
 
 /* --- sorted by identifier --- */
 
@@ -246,16 +208,22 @@ cleanup:
   return st;
 }
 
-nsl_status nsl_estimate_run(const nsl_estimate_job *job, const nsl_log *log, size_t *n, nsl_error *err)
+nsl_status nsl_estimate_stamps(const nsl_estimate_job *job, const nsl_log *log, size_t *n, nsl_error *err)
 {
   nsl_status st = NSL_OK;
+  nsl_instrument *inst = NULL;
   nsl_infer *inf = NULL;
   nsl_stamp_reader *reader = NULL;
   nsl_rows rows = {0}, sorted = {0};
   place *order = NULL;
-  NSL_TRY(nsl_infer_new(job->model, NULL, job->samples, job->batch, job->seed, &inf, err));
+  if (job->instrument) {
+    inst = calloc(1, sizeof *inst);
+    if (!inst) { NSL_THROW(err, NSL_E_NOMEM, "%s", job->instrument); }
+    NSL_TRY(nsl_instrument_load(job->instrument, inst, err));
+  }
+  NSL_TRY(nsl_infer_new(job->model, inst, job->samples, job->batch, job->seed, &inf, err));
   NSL_TRY(nsl_stamp_reader_open(job->stamps, job->n_stamps, 0, 1, &reader, err));
-  NSL_TRY(nsl_estimate_rows(inf, reader, job->batch, log, &rows, err));
+  NSL_TRY(nsl_stamp_rows(inf, reader, job->batch, log, &rows, err));
   NSL_TRY(sort_places(&rows, &order, err));
   NSL_TRY(sort_rows(&rows, order, &sorted, err));
   NSL_TRY(write_files(job, &sorted, order, reader, nsl_infer_model(inf)->hash, err));
@@ -266,5 +234,7 @@ cleanup:
   nsl_rows_free(&sorted);
   nsl_stamp_reader_close(reader);
   nsl_infer_free(inf);
+  if (inst) { nsl_instrument_free(inst); }
+  free(inst);
   return st;
 }
