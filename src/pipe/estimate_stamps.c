@@ -156,8 +156,8 @@ static nsl_status put_truth(nsl_h5 *f, const nsl_stamp_reader *reader, const pla
   NSL_TRY(nsl_h5_write_fixed_text(f, "/spectype", n, SPECTYPE_SIZE, words, err));
   COLUMN("z", l->z);
   COLUMN("mag", l->mag);
-  COLUMN("snr_gi", l->snr_gi);
-  COLUMN("snr_gi_noise_free", l->snr_gi_true);
+  COLUMN("true_snr_gv", l->snr_gv_true);
+  COLUMN("true_snr_gi", l->snr_gi_true);
   COLUMN("contamination", l->contamination);
   COLUMN("type", l->type);
   COLUMN("subtype", l->subtype);
