@@ -67,10 +67,10 @@ install_missing() { # needs...
   fi
 }
 
-build_noslit() { # preset
+build_noslit() { # preset [target]
   say "building ($1)"
   cmake --preset "$1" -S "$root" >/dev/null
-  cmake --build --preset "$1" -j "$jobs" | tail -n 1
+  cmake --build --preset "$1" -j "$jobs" ${2:+--target "$2"} | tail -n 1
 }
 
 # mpirun as these scripts call it: more ranks than cores are fine, and so is root in a container.

@@ -9,7 +9,7 @@ out=$root/out/demo
 noslit=$root/build/noslit
 
 install_missing $build_needs $python_needs
-build_noslit release
+build_noslit release noslit
 cd "$root"
 
 say "mini survey in out/demo"

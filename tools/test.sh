@@ -9,7 +9,7 @@ build_noslit release
 
 say "the unit tests again under AddressSanitizer and UndefinedBehaviorSanitizer"
 build_noslit asan
-ctest --test-dir "$root/build-asan" -L unit --output-on-failure -j "$jobs" "$@"
+ctest --no-tests=error --test-dir "$root/build-asan" -L unit --output-on-failure -j "$jobs" "$@"
 
 say "all tests"
-ctest --test-dir "$root/build" --output-on-failure -j "$jobs" "$@"
+ctest --no-tests=error --test-dir "$root/build" --output-on-failure -j "$jobs" "$@"
