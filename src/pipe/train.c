@@ -15,7 +15,6 @@
 
 #define BAD_STEPS_MAX 10
 #define BETA1 0.9
-#define BETA2 0.98
 #define ADAM_EPS 1e-8
 #define CALIBRATION_SAMPLES 64
 
@@ -90,9 +89,10 @@ static nsl_status make_fingerprint(run *r, nsl_error *err)
 {
   const nsl_train_options *o = r->o;
   char *graph = nsl_graph_to_text(&r->model.graph);
-  char *text = nsl_strf("%d %d %d %d %d %.17g %.17g %.17g %.17g %.17g %.17g %.17g %llu %s", r->data.group, r->data.n_groups,
-                        o->epochs, o->shift_y, o->flip, o->lr, o->lr_min, o->warm_up, o->weight_decay, o->clip, o->label_sigma,
-                        o->shift_x, (unsigned long long)o->seed, r->data_hash);
+  char *text =
+      nsl_strf("%d %d %d %d %d %.17g %.17g %.17g %.17g %.17g %.17g %.17g %.17g %d %d %d %llu %s", r->data.group, r->data.n_groups,
+               o->epochs, o->shift_y, o->flip, o->lr, o->lr_min, o->warm_up, o->weight_decay, o->clip, o->label_sigma, o->shift_x,
+               o->beta2, o->shift_x_range, o->shift_bands_apart, o->shift_roll, (unsigned long long)o->seed, r->data_hash);
   nsl_hasher *h = nsl_hasher_new();
   nsl_status st = NSL_OK;
   if (graph && text && h) {
@@ -113,7 +113,7 @@ static nsl_status make_optimiser_and_memory(run *r, nsl_error *err)
 {
   nsl_status st = NSL_OK;
   const nsl_adamw_options options = {
-      .beta1 = BETA1, .beta2 = BETA2, .eps = ADAM_EPS, .weight_decay = r->o->weight_decay, .clip_norm = r->o->clip};
+      .beta1 = BETA1, .beta2 = r->o->beta2, .eps = ADAM_EPS, .weight_decay = r->o->weight_decay, .clip_norm = r->o->clip};
   size_t group = (size_t)r->data.group, out = r->model.head == NSL_HEAD_BINS ? (size_t)r->model.grid.n : 2;
   r->n_values = nsl_vector_size(r->net);
   r->n_vector = r->n_values + NSL_VECTOR_EXTRA;

@@ -1,4 +1,5 @@
-/* Inputs and targets of a batch, with augmentation: mirror in y, shift in y by whole pixels, in x by any amount. */
+/* Inputs and targets of a batch, with augmentation: mirror in y, shift in y by whole pixels, in x by whole pixels and by any
+ * amount. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,11 +50,13 @@ void nsl_train_batch_load(nsl_train_batch *b, int k, const nsl_model *model, con
   nsl_infer_inputs(model, &b->stamp, b->x + at * NSL_STAMP_PIXELS, b->v + at * NSL_STAMP_PIXELS, b->aux + at * NSL_AUX);
 }
 
-/* Row y of out is row y - shift of in, read from the bottom when flipped. */
-static void move_rows(const float *in, float *out, int flip, int shift)
+static int modulo(int i, int n) { return (i % n + n) % n; }
+
+/* Row y of out is row y - shift of in, read from the bottom when flipped; roll: cyclically. */
+static void move_rows(const float *in, float *out, int flip, int shift, int roll)
 {
   for (int y = 0; y < NY; y++) {
-    int from = y - shift;
+    int from = roll ? modulo(y - shift, NY) : y - shift;
     if (from < 0 || from >= NY) {
       memset(out + y * NX, 0, NX * sizeof *out);
     } else {
@@ -82,20 +85,55 @@ static void move_columns(float *x, float *v, double shift, float *row)
   }
 }
 
+/* Column x of every row becomes column x + shift, cyclically. */
+static void roll_columns(float *plane, int shift, float *row)
+{
+  size_t first = (size_t)modulo(shift, NX), rest = NX - first;
+  for (int y = 0; y < NY; y++) {
+    float *p = plane + y * NX;
+    memcpy(row, p + rest, first * sizeof *row);
+    memcpy(row + first, p, rest * sizeof *row);
+    memcpy(p, row, NX * sizeof *row);
+  }
+}
+
+/* A shift in x: whole pixels, and a part that needs interpolation. */
+typedef struct {
+  int whole;
+  double part;
+} shift_x;
+
+static shift_x draw_shift_x(const nsl_train_options *o, nsl_rng *r)
+{
+  shift_x s = {.part = o->shift_x * nsl_rng_normal(r)};
+  if (o->shift_x_range > 0) { s.whole = (int)nsl_rng_below(r, (uint64_t)(2 * o->shift_x_range + 1)) - o->shift_x_range; }
+  return s;
+}
+
+static void apply_shift_x(const nsl_train_options *o, shift_x s, float *plane[2], float *scratch)
+{
+  if (o->shift_roll && s.whole) {
+    for (int p = 0; p < 2; p++) { roll_columns(plane[p], s.whole, scratch); }
+    s.whole = 0;
+  }
+  if (o->shift_x > 0 || s.whole) { move_columns(plane[0], plane[1], s.part + s.whole, scratch); }
+}
+
 void nsl_train_batch_augment(nsl_train_batch *b, int k, const nsl_train_options *o, uint64_t name)
 {
   nsl_rng r = nsl_rng_make(o->seed, NSL_RNG_AUGMENT, name, 0);
   int flip = nsl_rng_uniform(&r) < 0.5 && o->flip;
   int dy = (int)nsl_rng_below(&r, (uint64_t)(2 * o->shift_y + 1)) - o->shift_y;
-  double dx = o->shift_x * nsl_rng_normal(&r);
+  shift_x dx = draw_shift_x(o, &r);
   float *x = b->x + (size_t)k * NSL_STAMP_PIXELS, *v = b->v + (size_t)k * NSL_STAMP_PIXELS;
   for (int band = 0; band < NSL_STAMP_BANDS; band++) {
     float *plane[2] = {x + (size_t)band * NSL_STAMP_PLANE, v + (size_t)band * NSL_STAMP_PLANE};
     for (int p = 0; p < 2 && (flip || dy); p++) {
       memcpy(b->scratch, plane[p], NSL_STAMP_PLANE * sizeof *b->scratch);
-      move_rows(b->scratch, plane[p], flip, dy);
+      move_rows(b->scratch, plane[p], flip, dy, o->shift_roll);
     }
-    if (o->shift_x > 0) { move_columns(plane[0], plane[1], dx, b->scratch); }
+    apply_shift_x(o, dx, plane, b->scratch);
+    if (o->shift_bands_apart) { dx = draw_shift_x(o, &r); }
   }
   if (flip) { b->aux[(size_t)k * NSL_AUX + 3] *= -1; } /* the angle from the dispersion axis changes its sign */
 }

@@ -21,12 +21,16 @@ static nsl_json *settings(const nsl_train_options *o)
   nsl_json_set_i64(j, "batch", o->batch);
   nsl_json_set_i64(j, "group", o->group);
   nsl_json_set_i64(j, "shift_y", o->shift_y);
+  nsl_json_set_i64(j, "shift_x_range", o->shift_x_range);
+  nsl_json_set_text(j, "shift_bands", o->shift_bands_apart ? "apart" : "together");
+  nsl_json_set_text(j, "shift_edge", o->shift_roll ? "roll" : "empty");
   nsl_json_set_bool(j, "flip", o->flip);
   nsl_json_set_f64(j, "dropout", o->dropout);
   nsl_json_set_f64(j, "lr", o->lr);
   nsl_json_set_f64(j, "lr_min", o->lr_min);
   nsl_json_set_f64(j, "warm_up", o->warm_up);
   nsl_json_set_f64(j, "weight_decay", o->weight_decay);
+  nsl_json_set_f64(j, "beta2", o->beta2);
   nsl_json_set_f64(j, "clip", o->clip);
   nsl_json_set_f64(j, "label_sigma", o->label_sigma);
   nsl_json_set_f64(j, "shift_x", o->shift_x);

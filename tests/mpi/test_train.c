@@ -83,6 +83,7 @@ int main(int argc, char **argv)
                          .lr_min = 1e-5,
                          .warm_up = 0.1,
                          .clip = 1,
+                         .beta2 = 0.98,
                          .label_sigma = 0.01,
                          .checkpoint_s = 1e6,
                          .seed = 3};

@@ -42,6 +42,7 @@ static nsl_train_options options_for(const char *output)
                              .warm_up = 0.1,
                              .weight_decay = 0.01,
                              .clip = 1,
+                             .beta2 = 0.98,
                              .label_sigma = 0.01,
                              .checkpoint_s = 1e6,
                              .seed = 3};
@@ -283,6 +284,57 @@ static void test_shift_along_x(void **state)
   nsl_model_free(&m);
 }
 
+static float pixel_of(const nsl_train_batch *b, int k, int band, int y, int x)
+{
+  return b->x[(size_t)k * NSL_STAMP_PIXELS + (size_t)band * NSL_STAMP_PLANE + (size_t)(y * NSL_STAMP_NX + x)];
+}
+
+/* By how many whole pixels a band of element 1 was moved against element 0; edges rolled, or without data. 1000: by none. */
+static int whole_shift(const nsl_train_batch *b, int band, int roll)
+{
+  for (int shift = -5; shift <= 5; shift++) {
+    int same = 1;
+    for (int y = 0; y < NSL_STAMP_NY && same; y++) {
+      for (int x = 0; x < NSL_STAMP_NX && same; x++) {
+        int from = x - shift, inside = from >= 0 && from < NSL_STAMP_NX;
+        if (roll) { from = (from + NSL_STAMP_NX) % NSL_STAMP_NX; }
+        same = pixel_of(b, 1, band, y, x) == (inside || roll ? pixel_of(b, 0, band, y, from) : 0);
+      }
+    }
+    if (same) { return shift; }
+  }
+  return 1000;
+}
+
+/* Whole pixels, as the paper shifts: every one within the range comes, both bands alike unless they are asked to go apart. */
+static void test_whole_pixel_shift_along_x(void **state)
+{
+  (void)state;
+  nsl_model m;
+  nsl_stamp_reader *r;
+  nsl_train_batch b;
+  load_first(&b, &m, &r);
+  for (int variant = 0; variant < 4; variant++) {
+    nsl_train_options o = {.shift_x_range = 4, .shift_roll = variant & 1, .shift_bands_apart = variant >> 1};
+    int seen[9] = {0}, differ = 0;
+    for (uint64_t name = 0; name < 80; name++) {
+      nsl_train_batch_load(&b, 1, &m, r, 0);
+      nsl_train_batch_augment(&b, 1, &o, name);
+      int shift[2] = {whole_shift(&b, 0, o.shift_roll), whole_shift(&b, 1, o.shift_roll)};
+      for (int band = 0; band < 2; band++) {
+        assert_in_range(shift[band] + 4, 0, 8);
+        seen[shift[band] + 4]++;
+      }
+      differ += shift[0] != shift[1];
+    }
+    for (int k = 0; k < 9; k++) { assert_true(seen[k] > 0); }
+    assert_true(o.shift_bands_apart ? differ > 40 : differ == 0);
+  }
+  nsl_train_batch_free(&b);
+  nsl_stamp_reader_close(r);
+  nsl_model_free(&m);
+}
+
 static void test_soft_labels(void **state)
 {
   (void)state;
@@ -320,6 +372,7 @@ int main(void)
       cmocka_unit_test(test_too_few_stamps),
       cmocka_unit_test(test_augmentation_moves_pixels),
       cmocka_unit_test(test_shift_along_x),
+      cmocka_unit_test(test_whole_pixel_shift_along_x),
       cmocka_unit_test(test_soft_labels),
   };
   return cmocka_run_group_tests(tests, set_up, NULL);
