@@ -1,14 +1,9 @@
-/* noslit model: what a model file holds, and its calibration. */
+/* noslit model: what a model file holds; other verbs are in model_*.c. */
 #include <stdio.h>
 #include <string.h>
 
-#include "command.h"
-#include "noslit/base/fsio.h"
-#include "noslit/base/str.h"
-#include "noslit/nn/blas.h"
-#include "noslit/pipe/calibrate.h"
-
-#define SAMPLES 64
+#include "model_verbs.h"
+#include "noslit/pipe/model_file.h"
 
 static void print_shape(const nsl_param *p)
 {
@@ -61,54 +56,55 @@ cleanup:
   return st;
 }
 
-static nsl_status calibrate(const nsl_cli *cli, const char *model, const char *stamps, const char *out, const char *samples,
-                            nsl_error *err)
+static nsl_status show_verb(const nsl_cli *cli, const char *file, const nsl_model_arguments *a, nsl_error *err)
 {
-  nsl_status st = NSL_OK;
-  nsl_calibrate_job job = {.model = model, .out = out ? out : model, .samples = SAMPLES, .seed = 1};
-  nsl_calibrate_summary summary;
-  char **paths = NULL;
-  size_t n_paths = 0;
-  double n = SAMPLES;
-  if (!stamps) { NSL_THROW(err, NSL_E_USAGE, "noslit model calibrate FILE --stamps PATTERN: no stamps given"); }
-  if (samples && (!nsl_parse_f64(samples, &n) || n < 1 || n > 4096)) {
-    NSL_THROW(err, NSL_E_USAGE, "--samples %s: give a number from 1 to 4096", samples);
-  }
-  job.samples = (int)n;
-  NSL_TRY(nsl_glob_all(&stamps, 1, &paths, &n_paths, err));
-  job.stamps = (const char *const *)paths;
-  job.n_stamps = n_paths;
-  NSL_TRY(nsl_blas_start(err));
-  NSL_TRY(nsl_model_calibrate(&job, &cli->log, &summary, err));
-cleanup:
-  nsl_paths_free(paths, n_paths);
-  return st;
+  (void)cli, (void)a;
+  return show("info", file, err);
 }
+
+static nsl_status card_verb(const nsl_cli *cli, const char *file, const nsl_model_arguments *a, nsl_error *err)
+{
+  (void)cli, (void)a;
+  return show("card", file, err);
+}
+
+static const struct {
+  const char *name;
+  nsl_status (*run)(const nsl_cli *cli, const char *file, const nsl_model_arguments *a, nsl_error *err);
+} verbs[] = {{"info", show_verb},
+             {"card", card_verb},
+             {"calibrate", nsl_model_verb_calibrate},
+             {"renorm", nsl_model_verb_renorm},
+             {"layers", nsl_model_verb_layers},
+             {"import", nsl_model_verb_import},
+             {"export", nsl_model_verb_export}};
+#define N_VERBS (sizeof verbs / sizeof *verbs)
+#define VERBS "info|card|calibrate|renorm|layers|import|export"
 
 static int run(nsl_cli *cli)
 {
   nsl_status st = NSL_OK;
   nsl_error err = NSL_ERROR_INIT;
-  const char *words[2] = {NULL, NULL}, *stamps = NULL, *out = NULL, *samples = NULL;
-  const nsl_option options[] = {{"--stamps", &stamps, NULL}, {"--out", &out, NULL}, {"--samples", &samples, NULL}};
+  const char *words[2] = {NULL, NULL};
+  nsl_model_arguments a = {0};
+  const nsl_option options[] = {{"--stamps", &a.stamps, NULL},         {"--out", &a.out, NULL},    {"--samples", &a.samples, NULL},
+                                {"--instrument", &a.instrument, NULL}, {"--map", &a.map, NULL},    {"--bins", &a.bins, NULL},
+                                {"--batch", &a.batch, NULL},           {"--count", &a.count, NULL}};
   int n = 0;
+  size_t k = 0;
   NSL_TRY(nsl_cli_parse(cli, options, sizeof options / sizeof *options, NULL, words, 2, &n, &err));
-  if (n != 2) { NSL_THROW(&err, NSL_E_USAGE, "say what to do with which file: noslit model info|card|calibrate FILE"); }
-  if (strcmp(words[0], "calibrate") == 0) {
-    st = calibrate(cli, words[1], stamps, out, samples, &err);
-  } else if (strcmp(words[0], "info") == 0 || strcmp(words[0], "card") == 0) {
-    st = show(words[0], words[1], &err);
-  } else {
-    st = nsl_fail(&err, NSL_E_USAGE, "'%s' is neither info nor card nor calibrate", words[0]);
-  }
+  if (n != 2) { NSL_THROW(&err, NSL_E_USAGE, "say what to do with which file: noslit model " VERBS " FILE"); }
+  while (k < N_VERBS && strcmp(words[0], verbs[k].name) != 0) { k++; }
+  if (k == N_VERBS) { NSL_THROW(&err, NSL_E_USAGE, "'%s' is none of " VERBS, words[0]); }
+  st = verbs[k].run(cli, words[1], &a, &err);
 cleanup:
   return st == NSL_OK ? NSL_EXIT_OK : nsl_cli_error(cli, &err);
 }
 
 const nsl_command nsl_cmd_model = {
     "model",
-    "info|card|calibrate FILE",
-    "what a model file holds: layers, grids, provenance",
+    VERBS " FILE",
+    "a model file: layers, provenance, calibration, exchange with PyTorch",
     0,
     run,
     "  info FILE        layers, parameters, normalisation, grids, hash\n"
@@ -116,5 +112,12 @@ const nsl_command nsl_cmd_model = {
     "  calibrate FILE   fits temperature, PIT map, p_good and the limit of what is unusual\n"
     "    --stamps PATTERN   stamp files that the model was neither trained nor chosen on\n"
     "    --out FILE         the calibrated model (default: FILE itself)\n"
-    "    --samples N        dropout samples (64)\n",
+    "    --samples N        dropout samples (64)\n"
+    "  renorm FILE      measures the statistics of batch normalisation anew on --stamps (no truth needed); calibrate afterwards\n"
+    "    --out FILE, --batch N (64)\n"
+    "  import SRC       weights of PyTorch's ResNet-34 (.pt, .pth, .safetensors, .npz), or what `export` wrote, as a model file\n"
+    "    --out FILE         the model file; --instrument FILE: whose wavelengths the weights belong to\n"
+    "    --map FILE         lines 'name-in-SRC noslit-name' ('-' leaves out) for other names; --bins N of the PDF (1280)\n"
+    "  export FILE      weights under state-dict names: --out FILE.npz or FILE.safetensors\n"
+    "  layers FILE      the output of every layer for the first --count (4) of --stamps, dropout off: --out FILE.h5\n",
 };

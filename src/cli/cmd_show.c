@@ -73,7 +73,7 @@ static nsl_status draw(const nsl_cli *cli, const arguments *a, const nsl_rows *r
   if (cfg) { nsl_show_print_facts(&facts); }
   if (a->png) {
     const char *args[] = {"--card", card, "--out", a->png, NULL};
-    NSL_TRY(nsl_python_tool("show.py", args, err));
+    NSL_TRY(nsl_python_tool("show.py", NSL_PYTHON_PICTURES, args, err));
   }
 cleanup:
   unlink(card);

@@ -111,7 +111,7 @@ static nsl_status write_report(const nsl_cli *cli, const arguments *a, const cha
   NSL_TRY(nsl_json_write(json, metrics, err));
   if (a->config) { NSL_TRY(write_cards(cli, a, catalogue, metrics, err)); }
   const char *args[] = {"--metrics", json, "--matched", matched, "--catalogue", catalogue, "--out", a->report, NULL};
-  st = nsl_python_tool("report.py", args, err);
+  st = nsl_python_tool("report.py", NSL_PYTHON_PICTURES, args, err);
   if (st != NSL_OK) {
     st = nsl_error_context(err, st, "%s is written, index.html is not", json);
     goto cleanup;

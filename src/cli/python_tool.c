@@ -37,14 +37,14 @@ static int run_program(const char *const *argv, int silent)
   return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
 }
 
-static const char *find_python(void)
+static const char *find_python(const char *modules)
 {
   static const char test[] = "import importlib.util as u, sys\n"
-                             "sys.exit(any(u.find_spec(m) is None for m in ('numpy', 'h5py', 'matplotlib', 'astropy')))";
+                             "sys.exit(any(u.find_spec(m) is None for m in sys.argv[1].split()))";
   const char *candidates[] = {getenv("NOSLIT_PYTHON"), "python3", "/usr/bin/python3"};
   for (size_t i = 0; i < sizeof candidates / sizeof *candidates; i++) {
     if (!candidates[i] || !*candidates[i]) { continue; }
-    const char *argv[] = {candidates[i], "-c", test, NULL};
+    const char *argv[] = {candidates[i], "-c", test, modules, NULL};
     if (run_program(argv, 1) == 0) { return candidates[i]; }
   }
   return NULL;
@@ -68,7 +68,7 @@ static char *find_script(const char *script)
   return NULL;
 }
 
-nsl_status nsl_python_tool(const char *script, const char *const *arguments, nsl_error *err)
+nsl_status nsl_python_tool(const char *script, const char *modules, const char *const *arguments, nsl_error *err)
 {
   nsl_status st = NSL_OK;
   const char *argv[MAX_ARGUMENTS + 3] = {0};
@@ -77,11 +77,11 @@ nsl_status nsl_python_tool(const char *script, const char *const *arguments, nsl
   if (!path) {
     NSL_THROW(err, NSL_E_NOTFOUND, "tools/%s is neither in %s nor installed beside the program", script, NOSLIT_SOURCE_DIR);
   }
-  argv[n++] = find_python();
+  argv[n++] = find_python(modules);
   if (!argv[0]) {
     NSL_THROW(err, NSL_E_NOTFOUND,
-              "no Python with numpy, h5py, matplotlib and astropy (apt-get install python3-matplotlib "
-              "python3-h5py python3-astropy, or say which by NOSLIT_PYTHON)");
+              "no Python with these modules: %s (on Debian apt-get install python3-<module>, or say which Python by NOSLIT_PYTHON)",
+              modules);
   }
   argv[n++] = path;
   for (int i = 0; arguments[i] && n < MAX_ARGUMENTS + 2; i++) { argv[n++] = arguments[i]; }

@@ -6,6 +6,7 @@
 #ifndef NOSLIT_PIPE_MODEL_FILE_LAYOUT_H
 #define NOSLIT_PIPE_MODEL_FILE_LAYOUT_H
 
+#include "noslit/io/h5.h"
 #include "noslit/pipe/model_file.h"
 
 #define NSL_MODEL_FORMAT "noslit-model"
@@ -24,6 +25,8 @@ extern const nsl_calibration_part nsl_calibration_parts[NSL_CALIBRATION_PARTS];
 
 /* Hash of graph, normalisation, grids, calibration and weights; not of the card. NSL_E_NOMEM only. */
 nsl_status nsl_model_content_hash(const nsl_model *model, nsl_net *net, nsl_hash *out, nsl_error *err);
+/* Tensors of /weights into the net: exactly those that it has, each of its shape. */
+nsl_status nsl_model_read_weights(nsl_h5 *f, nsl_net *net, nsl_error *err);
 /* Numbers in range, and the graph takes the inputs and gives the output that head, grid and stamp call for. */
 nsl_status nsl_model_check(const nsl_model *model, nsl_error *err);
 

@@ -103,7 +103,7 @@ cleanup:
   return st;
 }
 
-static nsl_status read_weights(nsl_h5 *f, nsl_net *net, nsl_error *err)
+nsl_status nsl_model_read_weights(nsl_h5 *f, nsl_net *net, nsl_error *err)
 {
   nsl_status st = NSL_OK;
   char **names = NULL;
@@ -134,14 +134,26 @@ cleanup:
   return st;
 }
 
-nsl_status nsl_model_read(const char *path, int max_batch, int trainable, nsl_model *model, nsl_net **net, nsl_error *err)
+static nsl_status check_seal(nsl_h5 *f, const nsl_model *m, nsl_error *err)
+{
+  char *hex = NULL;
+  nsl_hash hash;
+  nsl_status st = nsl_h5_get_text(f, "/", "content_hash", &hex, err);
+  if (st == NSL_OK && (!nsl_hash_from_hex(hex, &hash) || !nsl_hash_equal(hash, m->hash))) {
+    st = nsl_fail(err, NSL_E_CORRUPT, "content hash does not match: the file was damaged or edited; get it again");
+  }
+  free(hex);
+  return st;
+}
+
+static nsl_status read_model(const char *path, int max_batch, int trainable, int sealed, nsl_model *model, nsl_net **net,
+                             nsl_error *err)
 {
   nsl_status st = NSL_OK;
   nsl_h5 *f = NULL;
   nsl_model m = {0};
   nsl_net *n = NULL;
-  char *graph = NULL, *hex = NULL;
-  nsl_hash hash;
+  char *graph = NULL;
   nsl_graph_init(&m.graph);
   NSL_TRY(nsl_h5_open(path, &f, err));
   NSL_TRY(read_attributes(f, &m, err));
@@ -151,12 +163,9 @@ nsl_status nsl_model_read(const char *path, int max_batch, int trainable, nsl_mo
   NSL_TRY(nsl_graph_from_text(graph, "graph", &m.graph, err));
   NSL_TRY(nsl_model_check(&m, err));
   NSL_TRY(nsl_net_new(&m.graph, max_batch, trainable, 0, &n, err));
-  NSL_TRY(read_weights(f, n, err));
-  NSL_TRY(nsl_h5_get_text(f, "/", "content_hash", &hex, err));
+  NSL_TRY(nsl_model_read_weights(f, n, err));
   NSL_TRY(nsl_model_content_hash(&m, n, &m.hash, err));
-  if (!nsl_hash_from_hex(hex, &hash) || !nsl_hash_equal(hash, m.hash)) {
-    NSL_THROW(err, NSL_E_CORRUPT, "content hash does not match: the file was damaged or edited; get it again");
-  }
+  if (sealed) { NSL_TRY(check_seal(f, &m, err)); }
   *model = m;
   *net = n;
   m = (nsl_model){0};
@@ -166,6 +175,15 @@ cleanup:
   nsl_net_free(n);
   nsl_model_free(&m);
   free(graph);
-  free(hex);
   return st == NSL_OK ? st : nsl_error_context(err, st, "model file %s", path);
+}
+
+nsl_status nsl_model_read(const char *path, int max_batch, int trainable, nsl_model *model, nsl_net **net, nsl_error *err)
+{
+  return read_model(path, max_batch, trainable, 1, model, net, err);
+}
+
+nsl_status nsl_model_read_unsealed(const char *path, nsl_model *model, nsl_net **net, nsl_error *err)
+{
+  return read_model(path, 1, 0, 0, model, net, err);
 }

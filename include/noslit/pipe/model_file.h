@@ -29,6 +29,8 @@ typedef struct {
 nsl_status nsl_model_write(const char *path, const nsl_model *model, nsl_net *net, nsl_error *err);
 /* *net gets memory for max_batch. Wrong version, missing tensors, other shapes, a wrong hash: one clear line each. */
 nsl_status nsl_model_read(const char *path, int max_batch, int trainable, nsl_model *model, nsl_net **net, nsl_error *err);
+/* The same of a file without a content hash, as tools/torch_to_model.py writes it. */
+nsl_status nsl_model_read_unsealed(const char *path, nsl_model *model, nsl_net **net, nsl_error *err);
 void nsl_model_free(nsl_model *model);
 /* Do the model's canonical grids belong to this instrument? NSL_E_MISMATCH says which differs. */
 nsl_status nsl_model_fits_instrument(const nsl_model *model, const nsl_instrument *inst, const char *model_path, nsl_error *err);
