@@ -40,7 +40,8 @@ struct nsl_command {
 /* Ends with NULL. */
 extern const nsl_command *const nsl_commands[];
 extern const nsl_command nsl_cmd_simulate, nsl_cmd_train, nsl_cmd_plan, nsl_cmd_run, nsl_cmd_merge, nsl_cmd_status,
-    nsl_cmd_validate, nsl_cmd_show, nsl_cmd_diff, nsl_cmd_verify, nsl_cmd_audit, nsl_cmd_model, nsl_cmd_config, nsl_cmd_estimate;
+    nsl_cmd_validate, nsl_cmd_show, nsl_cmd_diff, nsl_cmd_verify, nsl_cmd_audit, nsl_cmd_model, nsl_cmd_config, nsl_cmd_estimate,
+    nsl_cmd_stamps;
 
 /* Prints "noslit <command>: <text>" to stderr and returns the exit code of the error. Under MPI call it on every rank after
  * nsl_mpi_agree: only rank 0 prints. */
