@@ -53,3 +53,17 @@ double nsl_loss_gaussian_nll(int n, const float *out, const float *target, float
   }
   return n > 0 ? loss / n : 0.0;
 }
+
+double nsl_loss_squared(int n, const float *out, const float *target, float *dout)
+{
+  double loss = 0.0;
+  for (int i = 0; i < n; i++) {
+    double d = (double)target[i] - (double)out[2 * i];
+    loss += 0.5 * d * d;
+    if (dout) {
+      dout[2 * i] = (float)(-d / n);
+      dout[2 * i + 1] = 0.0f;
+    }
+  }
+  return n > 0 ? loss / n : 0.0;
+}

@@ -89,10 +89,10 @@ static nsl_status make_fingerprint(run *r, nsl_error *err)
 {
   const nsl_train_options *o = r->o;
   char *graph = nsl_graph_to_text(&r->model.graph);
-  char *text =
-      nsl_strf("%d %d %d %d %d %.17g %.17g %.17g %.17g %.17g %.17g %.17g %.17g %d %d %d %llu %s", r->data.group, r->data.n_groups,
-               o->epochs, o->shift_y, o->flip, o->lr, o->lr_min, o->warm_up, o->weight_decay, o->clip, o->label_sigma, o->shift_x,
-               o->beta2, o->shift_x_range, o->shift_bands_apart, o->shift_roll, (unsigned long long)o->seed, r->data_hash);
+  char *text = nsl_strf("%d %d %d %d %d %.17g %.17g %.17g %.17g %.17g %.17g %.17g %.17g %d %d %d %d %llu %s", r->data.group,
+                        r->data.n_groups, o->epochs, o->shift_y, o->flip, o->lr, o->lr_min, o->warm_up, o->weight_decay, o->clip,
+                        o->label_sigma, o->shift_x, o->beta2, o->squared, o->shift_x_range, o->shift_bands_apart, o->shift_roll,
+                        (unsigned long long)o->seed, r->data_hash);
   nsl_hasher *h = nsl_hasher_new();
   nsl_status st = NSL_OK;
   if (graph && text && h) {
@@ -202,6 +202,14 @@ cleanup:
 
 /* --- one step --- */
 
+static double loss_of(run *r, const float *output)
+{
+  const nsl_train_batch *b = &r->batch;
+  int n = r->data.group;
+  if (r->model.head == NSL_HEAD_BINS) { return nsl_loss_cross_entropy(n, r->model.grid.n, output, b->target, r->dout); }
+  return r->o->squared ? nsl_loss_squared(n, output, b->target, r->dout) : nsl_loss_gaussian_nll(n, output, b->target, r->dout);
+}
+
 /* Loss and gradients of my k-th group; the net's states move as well. */
 static nsl_status group_gradient(run *r, int64_t step, int k, float *loss, nsl_error *err)
 {
@@ -222,8 +230,7 @@ static nsl_status group_gradient(run *r, int64_t step, int k, float *loss, nsl_e
   nsl_model_inputs(&r->model, b->x, b->v, b->aux, inputs);
   nsl_net_zero_grad(r->net);
   NSL_TRY(nsl_net_forward(r->net, group, inputs, NSL_MODE_TRAIN, &drop, &output, err));
-  *loss = (float)(r->model.head == NSL_HEAD_BINS ? nsl_loss_cross_entropy(group, r->model.grid.n, output, b->target, r->dout)
-                                                 : nsl_loss_gaussian_nll(group, output, b->target, r->dout));
+  *loss = (float)loss_of(r, output);
   NSL_TRY(nsl_net_backward(r->net, r->dout, err));
 cleanup:
   return st;

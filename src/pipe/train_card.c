@@ -21,6 +21,7 @@ static nsl_json *settings(const nsl_train_options *o)
   nsl_json_set_i64(j, "batch", o->batch);
   nsl_json_set_i64(j, "group", o->group);
   nsl_json_set_i64(j, "shift_y", o->shift_y);
+  nsl_json_set_text(j, "loss", o->squared ? "squared" : "nll");
   nsl_json_set_i64(j, "shift_x_range", o->shift_x_range);
   nsl_json_set_text(j, "shift_bands", o->shift_bands_apart ? "apart" : "together");
   nsl_json_set_text(j, "shift_edge", o->shift_roll ? "roll" : "empty");

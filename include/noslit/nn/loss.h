@@ -9,5 +9,7 @@ void nsl_softmax(int n, int k, const float *logits, float *prob); /* row by row;
 double nsl_loss_cross_entropy(int n, int k, const float *logits, const float *target, float *dlogits);
 /* 0.5 (logvar + exp(-logvar)(t - mu)^2), out[i] = {mu, logvar}, logvar clamped to [-10, 10] (Kendall & Gal 2017). */
 double nsl_loss_gaussian_nll(int n, const float *out, const float *target, float *dout);
+/* 0.5 (t - mu)^2 of the same out: a first stage of training that leaves logvar alone. */
+double nsl_loss_squared(int n, const float *out, const float *target, float *dout);
 
 #endif

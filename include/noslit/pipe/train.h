@@ -33,6 +33,7 @@ typedef struct {
   size_t n_stamps, n_validation, n_calibration;
   char *output, *from, *checkpoint, *architecture;
   int width, bins, epochs, batch, group, validate_steps, shift_y, flip;
+  int squared;                                      /* loss of a Gaussian head: squared error of the mean alone */
   int shift_x_range, shift_bands_apart, shift_roll; /* x by whole pixels; each band by itself; edges come in at the other side */
   double dropout, lr, lr_min, warm_up, weight_decay, beta2, clip, label_sigma, shift_x, contamination_k, checkpoint_s;
   uint64_t seed;

@@ -31,6 +31,8 @@ static void test_gaussian_nll(void **state)
   assert_true(fabs((double)d[1] - 0.25 * (1.0 - exp(-0.5))) < 1e-7);
   assert_true(fabs((double)d[2] + 0.5 * 3.0 * exp(-10.0)) < 1e-9);
   assert_true(d[3] == 0.0f); /* clamped */
+  assert_true(fabs(nsl_loss_squared(2, out, target, d) - 0.25 * (1.0 + 9.0)) < 1e-7);
+  assert_true(d[0] == -0.5f && d[1] == 0.0f && d[2] == -1.5f && d[3] == 0.0f);
 }
 
 /* One weight (rank 2) and one bias (rank 1). */
