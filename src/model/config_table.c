@@ -115,7 +115,7 @@ const nsl_key nsl_config_keys[] = {
     {"train.bins", NSL_KEY_INT, T, "", 16, 16384, "640", NULL,
      "bins of the redshift PDF, uniform in ln(1+z) over the network's range"},
     {"train.loss", NSL_KEY_TEXT, T, "", 0, 0, "nll", "nll|squared",
-     "resnet34: Gaussian likelihood, or the squared error of z alone (the paper's first stage)"},
+     "resnet34: Gaussian likelihood, or the squared error of z alone (the paper's first stage; best by sigma_nmad)"},
     {"train.dropout", NSL_KEY_REAL, T, "", 0, 0.9, "0.1", NULL, "dropout rate"},
     {"train.epochs", NSL_KEY_INT, T, "", 1, 100000, "10", NULL, "passes over the training stamps"},
     {"train.batch", NSL_KEY_INT, T, "", 1, 65536, "96", NULL, "stamps per step, over all ranks"},

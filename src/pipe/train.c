@@ -310,14 +310,16 @@ static nsl_status validate(run *r, nsl_error *err)
   nsl_train_point point = {.step = (double)r->state.step, .loss = r->loss, .nll = r->metrics[0].value[NSL_METRIC_NLL_U]};
   for (int c = 0; c < NSL_TRAIN_CUTS; c++) { point.sigma_nmad[c] = r->metrics[c].value[NSL_METRIC_SIGMA_NMAD]; }
   if (!nsl_train_state_add(&r->state, &point)) { NSL_THROW(err, NSL_E_NOMEM, "training history"); }
-  int better = point.nll < r->state.best_nll;
+  /* Under the squared error nobody teaches the width, so that the likelihood says nothing of progress. */
+  double score = r->o->squared && r->model.head == NSL_HEAD_GAUSSIAN ? point.sigma_nmad[0] : point.nll;
+  int better = score < r->state.best_nll;
   nsl_info(r->log,
            "step %lld, epoch %.2f: loss %.4f, validation nll %.4f%s, sigma_nmad %.5f, at snr >= 1/3/5/10 %.5f %.5f %.5f %.5f",
            (long long)r->state.step, (double)r->state.step / (double)r->data.steps_per_epoch, r->loss, point.nll,
            better ? " (best)" : "", point.sigma_nmad[0], point.sigma_nmad[1], point.sigma_nmad[2], point.sigma_nmad[3],
            point.sigma_nmad[4]);
   if (better) {
-    r->state.best_nll = point.nll;
+    r->state.best_nll = score;
     r->state.best_step = r->state.step;
     nsl_vector_get_values(r->net, r->state.best);
     NSL_TRY(write_model(r, err));
