@@ -103,6 +103,8 @@ const nsl_key nsl_config_keys[] = {
      "isolated sources, no cosmic rays, no errors but those set by name: the paper's conditions"},
     {"simulate.stamp_slope", NSL_KEY_REAL, M, "dex/mag", 0, 1, "0.2", NULL,
      "number counts of the stamps' galaxies; flatter than the sky's 0.35, so that bright ones are learned too"},
+    {"simulate.noise", NSL_KEY_REAL, M, "", 0.1, 1, "1", NULL,
+     "fraction of the shot and read noise in stamps; training draws the rest afresh each epoch"},
     {"simulate.snr_min", NSL_KEY_REAL, M, "", 0, 1000, "1", NULL, "training stamps keep true SNR_GI above this"},
 
     {"train.stamps", NSL_KEY_LIST, T, "", 1, 10000, NULL, NULL, "glob patterns of the training stamp files"},

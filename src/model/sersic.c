@@ -64,6 +64,19 @@ void nsl_shape_to_pixels(const nsl_shape *shape, const double sky_to_px[4], floa
   *pa_x_deg = (float)(0.5 * atan2(2 * xy, xx - yy) * 180 / M_PI);
 }
 
+double nsl_mix_tilt(const nsl_mix *mix)
+{
+  double xy = 0, yy = 0;
+  for (int i = 0; i < mix->n; i++) {
+    double det = mix->g[i].xx * mix->g[i].yy - mix->g[i].xy * mix->g[i].xy;
+    if (!(det > 0)) { continue; }
+    double peak = mix->g[i].flux / sqrt(det);
+    xy += peak * mix->g[i].xy;
+    yy += peak * mix->g[i].yy;
+  }
+  return yy > 0 ? xy / yy : 0;
+}
+
 void nsl_mix_from_shape(const nsl_shape *shape, double psf_sigma_px, const double m[4], nsl_mix *out)
 {
   double psf2 = psf_sigma_px * psf_sigma_px;

@@ -41,6 +41,7 @@ void nsl_eq_defaults(nsl_eq_options *o)
                         .head_channels = 12,
                         .kernels = 4,
                         .tail_channels = 32,
+                        .phases = getenv("X_PHASES") ? atoi(getenv("X_PHASES")) : 2,
                         .dropout = 0.1};
 }
 
@@ -100,7 +101,7 @@ static int coarse_redshifts(const nsl_eq_options *o) { return (int)ceil(o->n_bin
 
 static void bin_positions(const nsl_eq_options *o, float *positions)
 {
-  for (int i = 0; i < o->n_bins; i++) { positions[i] = (float)((i + 0.5) * o->du / o->ln_lambda_step); }
+  for (int i = 0; i < o->n_bins; i++) { positions[i] = (float)((i + 0.5) * o->du / o->ln_lambda_step * (0.5 * o->phases)); }
 }
 
 /* Layers 1: the hidden facts. */
@@ -159,7 +160,7 @@ static void head(nsl_builder *b, const nsl_eq_options *o, int features, float *b
   x = nsl_build_conv1d(b, "tail", nsl_build1(b, "head_gelu", NSL_OP_GELU, x), o->tail_channels, 1, 1, 1);
   x = nsl_build1(b, "tail_gelu", NSL_OP_GELU, x);
   x = nsl_build(b, "dropout", (nsl_node){.op = NSL_OP_DROPOUT, .n_in = 1, .in = {x}, .channel = 1, .rate = (float)o->dropout});
-  x = nsl_build1(b, "interleave", NSL_OP_INTERLEAVE, nsl_build_conv1d(b, "logits", x, 2, 1, 1, 1));
+  x = nsl_build1(b, "interleave", NSL_OP_INTERLEAVE, nsl_build_conv1d(b, "logits", x, o->phases, 1, 1, 1));
   x = given(b, "bins", (nsl_node){.op = NSL_OP_RESAMPLE, .n_in = 1, .in = {x}, .n_out = o->n_bins}, bins, o->n_bins);
   nsl_build1(b, "prior", NSL_OP_BIAS, x);
 }

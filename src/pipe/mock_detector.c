@@ -17,6 +17,7 @@ nsl_mock_detector nsl_mock_detector_from(const nsl_config *cfg, const nsl_instru
                          .read_noise_e = inst->read_noise_e,
                          .gain_e_adu = inst->gain_e_adu,
                          .saturation_e = inst->saturation_e,
+                         .noise = 1,
                          .bit_bad = 1,
                          .bit_hot = 2,
                          .bit_warm = 4,
@@ -150,6 +151,7 @@ void nsl_mock_read_out(const nsl_mock_detector *d, double exptime_s, nsl_rng *rn
 {
   nsl_mock_normals(rng, noise, n);
   exact_poisson(rng, n, electrons, d->read_noise_e, noise);
+  for (size_t i = 0; d->noise < 1 && i < n; i++) { noise[i] *= (float)d->noise; }
   float rn2 = (float)(d->read_noise_e * d->read_noise_e);
   digitise(n, electrons, err, dq, noise, rn2, (float)d->gain_e_adu, (float)d->saturation_e, (float)(d->dark_e_s * exptime_s),
            (int32_t)d->bit_saturated);

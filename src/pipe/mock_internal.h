@@ -126,6 +126,7 @@ void nsl_mock_normals(nsl_rng *stream, float *out, size_t n);
 /* --- mock_detector.c: what the detector makes of light --- */
 typedef struct {
   double dark_e_s, read_noise_e, gain_e_adu, saturation_e;
+  double noise;          /* fraction of the shot and read noise that is drawn; err is that of all of it */
   double cosmic_rate_px; /* hits per pixel and exposure */
   unsigned bit_bad, bit_hot, bit_warm, bit_trail, bit_saturated, bit_cosmic;
 } nsl_mock_detector;

@@ -85,6 +85,7 @@ static nsl_status studio_open(nsl_mock *m, studio *s, nsl_error *err)
   s->m = m;
   s->set = set_of(m->cfg);
   s->clean = nsl_config_bool(m->cfg, "simulate.clean");
+  m->detector.noise = nsl_config_real(m->cfg, "simulate.noise");
   s->settings = nsl_view_settings_from(m->cfg);
   s->reach_x_px = longest_beam(m->inst) + NSL_STAMP_NX + 100;
   s->flam = malloc(2 * NSL_SPECTRUM_N * sizeof *s->flam);
@@ -334,6 +335,7 @@ static nsl_status expose(studio *s, const setting *g, const nsl_mock_source *src
   view->exptime_s = m->exptime_s;
   nsl_mix shape; /* as the catalogue and the instrument file have it */
   nsl_mix_from_shape(&entry->shape, m->psf_px[bi], g->j, &shape);
+  view->tilt = nsl_mix_tilt(&shape);
   view->own_beside = nsl_view_own_beside(&shape, &s->settings);
   *used = 1;
 cleanup:
@@ -396,7 +398,8 @@ static nsl_status make_stamp(studio *s, int64_t index, nsl_stamp *stamp, nsl_sta
                              .snr_gi_true = (float)snr[1],
                              .contamination = all > 0 ? (float)(s->light_others / all) : 0,
                              .type = src.kind == NSL_KIND_QUASAR ? 2 : 0,
-                             .subtype = (int32_t)src.kind};
+                             .subtype = (int32_t)src.kind,
+                             .noise_missing = (float)sqrt(1 - s->m->detector.noise * s->m->detector.noise)};
   nsl_mock_met_mean(&s->met);
   label->wave_error_gv = (float)s->met.wave_px[0];
   label->wave_error_gi = (float)s->met.wave_px[1];

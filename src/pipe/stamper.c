@@ -283,6 +283,7 @@ static nsl_status use_window(nsl_stamper *s, const window_plan *w, int slot, uin
                    .neighbours = s->light,
                    .exptime_s = f->exptime_s,
                    .trace = w->trace,
+                   .tilt = nsl_mix_tilt(mix),
                    .own_beside = nsl_view_own_beside(mix, &s->settings)};
   st = nsl_view_rectify(&view, f->band, &s->scene.inst->dq, &s->settings, &s->room, slot, err);
   if (st != NSL_OK) { return st; }

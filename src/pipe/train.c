@@ -221,7 +221,8 @@ static nsl_status group_gradient(run *r, int64_t step, int k, float *loss, nsl_e
   const float *inputs[3], *output;
   for (int j = 0; j < group; j++) {
     size_t i = nsl_train_data_pick(&r->data, step, k, j);
-    nsl_train_batch_load(b, j, &r->model, reader, i);
+    nsl_rng noise = nsl_rng_make(r->o->seed, NSL_RNG_AUGMENT, name0 + (uint64_t)j, 1);
+    nsl_train_batch_load(b, j, &r->model, reader, i, &noise);
     nsl_train_batch_label(b, j, &r->model, nsl_stamp_reader_label(reader, i)->z, r->o->label_sigma);
     nsl_train_batch_augment(b, j, r->o, name0 + (uint64_t)j);
     b->keys[j] = name0 + (uint64_t)j;

@@ -43,10 +43,11 @@ void nsl_train_batch_free(nsl_train_batch *b)
   *b = (nsl_train_batch){0};
 }
 
-void nsl_train_batch_load(nsl_train_batch *b, int k, const nsl_model *model, const nsl_stamp_reader *r, size_t i)
+void nsl_train_batch_load(nsl_train_batch *b, int k, const nsl_model *model, const nsl_stamp_reader *r, size_t i, nsl_rng *noise)
 {
   size_t at = (size_t)k;
   nsl_stamp_reader_get(r, i, &b->stamp);
+  if (noise) { nsl_train_fresh_noise(&b->stamp, nsl_stamp_reader_label(r, i)->noise_missing, noise, b->scratch); }
   nsl_infer_inputs(model, &b->stamp, b->x + at * NSL_STAMP_PIXELS, b->v + at * NSL_STAMP_PIXELS, b->aux + at * NSL_AUX);
 }
 

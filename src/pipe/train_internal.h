@@ -2,6 +2,7 @@
 #ifndef NOSLIT_PIPE_TRAIN_INTERNAL_H
 #define NOSLIT_PIPE_TRAIN_INTERNAL_H
 
+#include "noslit/base/rng.h"
 #include "noslit/nn/optim.h"
 #include "noslit/pipe/infer.h"
 #include "noslit/pipe/stamp_file.h"
@@ -21,8 +22,8 @@ typedef struct {
 
 nsl_status nsl_train_batch_init(nsl_train_batch *b, int capacity, int n_bins, nsl_error *err);
 void nsl_train_batch_free(nsl_train_batch *b);
-/* Inputs of stamp i of the reader as element k. */
-void nsl_train_batch_load(nsl_train_batch *b, int k, const nsl_model *model, const nsl_stamp_reader *r, size_t i);
+/* Inputs of stamp i of the reader as element k. noise: NULL for the stamp as it is, or the stream to draw its missing noise from. */
+void nsl_train_batch_load(nsl_train_batch *b, int k, const nsl_model *model, const nsl_stamp_reader *r, size_t i, nsl_rng *noise);
 /* Mirrors and shifts element k, by the random stream of that name. Vacated pixels are without data. */
 void nsl_train_batch_augment(nsl_train_batch *b, int k, const nsl_train_options *o, uint64_t name);
 /* What the network shall answer for redshift z: probabilities of a Gaussian in ln(1+z), or z itself. */
@@ -57,6 +58,11 @@ size_t nsl_train_data_pick(nsl_train_data *d, int64_t step, int k, int j);
 /* A fresh network for these bands, or the one of o->from. */
 nsl_status nsl_train_model_new(const nsl_train_options *o, const nsl_band band[2], int max_batch, nsl_model *model, nsl_net **net,
                                nsl_error *err);
+
+/* --- train_noise.c --- */
+
+/* Adds noise of `missing` sigma to the flux, correlated as that of stamps is. scratch: two planes. */
+void nsl_train_fresh_noise(nsl_stamp *s, float missing, nsl_rng *rng, float *scratch);
 
 /* --- train_vector.c: all numbers of one group's backward pass, and of the network's state, as one flat vector --- */
 

@@ -68,7 +68,7 @@ static void load_batch(const nsl_train_check *c, const nsl_model *model, nsl_tra
 {
   for (int k = 0; k < n; k++) {
     size_t i = c->usable[first + (size_t)k];
-    nsl_train_batch_load(b, k, model, c->reader, i);
+    nsl_train_batch_load(b, k, model, c->reader, i, NULL);
     b->keys[k] = (uint64_t)nsl_stamp_reader_label(c->reader, i)->source_id;
   }
 }

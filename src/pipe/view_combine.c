@@ -240,12 +240,13 @@ void nsl_rectified_combine(nsl_view_room *room, int n_views, const nsl_band *ban
                            float *variance, float *contamination, nsl_stamp_band_info *info, uint32_t *flags)
 {
   float weight[VIEWS_MAX];
-  double total_s = 0, quietest = INFINITY;
+  double total_s = 0, tilt = 0, quietest = INFINITY;
   int x0, x1, samples = 0, masked = 0, saturated = 0, n = keep_useful(room, n_views);
   for (int v = 0; v < n; v++) {
     const nsl_rectified *view = &room->views[v];
     quietest = fmin(quietest, view->background_variance);
     total_s += view->exptime_s;
+    tilt += view->tilt * view->exptime_s;
     samples += view->samples;
     masked += view->masked;
     saturated += view->saturated;
@@ -256,6 +257,7 @@ void nsl_rectified_combine(nsl_view_room *room, int n_views, const nsl_band *ban
   nsl_band_columns(band, NSL_STAMP_NX, &x0, &x1);
   *info = (nsl_stamp_band_info){.n_exp = n,
                                 .exptime_s = (float)total_s,
+                                .tilt = total_s > 0 ? (float)(tilt / total_s) : 0,
                                 .coverage = nsl_stamp_coverage(variance, x0, x1),
                                 .snr = nsl_stamp_snr(flux, variance, contamination, x0, x1),
                                 .contamination = nsl_stamp_contamination(flux, variance, contamination, x0, x1)};

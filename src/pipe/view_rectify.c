@@ -240,6 +240,7 @@ nsl_status nsl_view_rectify(const nsl_view *view, const nsl_band *band, const ns
   to->samples = to->masked = to->saturated = 0;
   to->exptime_s = view->exptime_s;
   double variance, sky = nsl_view_sky(view, settings, &columns, room->sky, &variance);
+  to->tilt = view->tilt;
   to->background_variance = variance / (view->exptime_s * view->exptime_s);
   rectifier r = {.view = view, .columns = &columns, .sky = (float)sky, .saturated_bit = dq_bits->saturated};
   int x0, x1;

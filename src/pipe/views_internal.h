@@ -23,7 +23,7 @@ static inline const float *nsl_column(const nsl_columns *c, int x)
 typedef struct {
   float *rate, *variance, *neighbours; /* [480][40] */
   float scatter[NSL_STAMP_NX];         /* what a single pixel scatters by, over its variance (made for sums) */
-  double exptime_s;
+  double exptime_s, tilt;
   double background_variance; /* of the rate in a pixel without a source */
   int samples, masked;        /* stamp pixels in the band's box: on the frame, and of these without data */
   int saturated;              /* of these on saturated pixels */

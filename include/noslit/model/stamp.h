@@ -22,6 +22,7 @@ typedef struct {
   float coverage;      /* fraction of the band's wavelength range seen on the central rows, 0..1 */
   float snr;           /* mean over extracted samples of F/sigma, negatives as 0 (facts A1.5), 2.0 arcsec box */
   float contamination; /* expected neighbours' light over all light in the extraction box, 0..1 */
+  float tilt;          /* the source's light on a row lies so many px farther right than on the row below, by its catalogue shape */
 } nsl_stamp_band_info;
 
 typedef struct {

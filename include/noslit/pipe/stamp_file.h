@@ -22,6 +22,7 @@ typedef struct {
   /* errors of calibration put in, means over the exposures: lines lie so many px to the red, relative error of the dispersion,
    * rows, relative error of the PSF's width, relative sky left, arcsec of the catalogue's position */
   float wave_error_gv, wave_error_gi, dispersion_error, trace_error, psf_error, sky_error, astrometric_error;
+  float noise_missing; /* of the noise that variance tells, this part (in sigma) is not in flux: training draws it (simulate.noise) */
 } nsl_stamp_label;
 
 /* Keeps the stamps packed in memory (154 kB each) until finish writes and publishes the file. A plane that is not finite, or a

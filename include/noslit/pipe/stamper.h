@@ -40,6 +40,7 @@ typedef struct {
   const float *neighbours; /* expected neighbours' light, electrons; NULL for none */
   double exptime_s;
   nsl_trace trace;   /* of the first order at the source's direct position */
+  double tilt;       /* of the source's shape in detector axes, PSF included (nsl_mix_tilt) */
   double own_beside; /* the source's own light: of a sky row over that of a row of its box; 0: the sky is not corrected for it */
 } nsl_view;
 

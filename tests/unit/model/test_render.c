@@ -106,7 +106,38 @@ static void test_shape_is_rotated_by_the_jacobian(void **state)
   nsl_shape_to_pixels(&shape, square_px, &re, &q, &angle);
   assert_true(fabs((double)re - 10) < 1e-4 && fabs((double)q - 0.3) < 1e-5);
   assert_true(fabs((double)angle + 60) < 1e-3); /* 30 degrees left of +y is 120, or -60, from +x */
+  assert_true(fabs(nsl_mix_tilt(&mix) - mix.g[0].xy / mix.g[0].yy) < 1e-12);
+  assert_true(nsl_mix_tilt(&mix) < -0.4); /* higher rows lie farther left */
   assert_true(fabs(nsl_psf_sigma_px(0.19, 0.074) * 0.074 * 2.3548 - 0.2494) < 1e-4);
+}
+
+/* Moving the rows of a rendered galaxy back by its tilt makes its rows agree in x. */
+static void test_tilt_straightens_a_galaxy(void **state)
+{
+  (void)state;
+  const double psf = 1.4;
+  const double angles[] = {20, 65, 110, 150}; /* none along an axis */
+  for (int k = 0; k < 4; k++) {
+    nsl_shape shape = {.re_arcsec = 0.5, .q = 0.25, .pa_deg = angles[k], .sersic_n = k < 2 ? 1 : 2.5};
+    nsl_mix mix;
+    nsl_mix_from_shape(&shape, psf, square_px, &mix);
+    double tilt = nsl_mix_tilt(&mix), worst = 0, unmoved = 0;
+    for (int y = -4; y <= 4; y++) {
+      double flux = 0, moment = 0;
+      for (int x = -60; x <= 60; x++) {
+        double p = 0;
+        for (int g = 0; g < mix.n; g++) {
+          double det = mix.g[g].xx * mix.g[g].yy - mix.g[g].xy * mix.g[g].xy;
+          p += mix.g[g].flux / sqrt(det) * exp(-0.5 * (mix.g[g].yy * x * x - 2 * mix.g[g].xy * x * y + mix.g[g].xx * y * y) / det);
+        }
+        flux += p;
+        moment += p * x;
+      }
+      worst = fmax(worst, fabs(moment / flux - tilt * y));
+      unmoved = fmax(unmoved, fabs(moment / flux));
+    }
+    if (!(unmoved > 0.5) || worst > 0.25 * unmoved) { fail_msg("angle %g: off by %.3f px of %.3f", angles[k], worst, unmoved); }
+  }
 }
 
 /* Pixel-integrated brute force: steps of 1/16 px along the trace, 4 x 4 Gauss-Legendre points in a pixel. */
@@ -300,9 +331,10 @@ static void test_flat_spectrum_and_speed(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_sersic_enclosed_light), cmocka_unit_test(test_shape_is_rotated_by_the_jacobian),
-      cmocka_unit_test(test_against_brute_force),   cmocka_unit_test(test_line_positions_and_flux),
-      cmocka_unit_test(test_windows_agree),         cmocka_unit_test(test_flat_spectrum_and_speed),
+      cmocka_unit_test(test_sersic_enclosed_light),     cmocka_unit_test(test_shape_is_rotated_by_the_jacobian),
+      cmocka_unit_test(test_tilt_straightens_a_galaxy), cmocka_unit_test(test_against_brute_force),
+      cmocka_unit_test(test_line_positions_and_flux),   cmocka_unit_test(test_windows_agree),
+      cmocka_unit_test(test_flat_spectrum_and_speed),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

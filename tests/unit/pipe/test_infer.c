@@ -134,12 +134,46 @@ static void test_bad_stamps_harm_no_other(void **state)
   stamps_drop(&set);
 }
 
+/* Rows are moved back by the tilt, to whole pixels; a deeper stamp has larger weights, light of neighbours smaller ones. */
+static void test_inputs_are_straight_and_weighted(void **state)
+{
+  (void)state;
+  static float x[NSL_STAMP_PIXELS], v[NSL_STAMP_PIXELS], aux[NSL_AUX];
+  nsl_model m;
+  nsl_stamp_set set;
+  assert_ok(tiny_model(16, &m, &test_err));
+  m.flux_scale[0] = m.flux_scale[1] = 10;
+  m.contamination_k = 0.5;
+  stamps_make(&set, 1);
+  nsl_stamp *s = &set.stamps[0];
+  s->band[0].tilt = 1.5f;
+  s->band[1].tilt = -3;
+  for (size_t i = 0; i < NSL_STAMP_PIXELS; i++) { s->variance[i] = i < NSL_STAMP_PLANE ? 100 : 25; }
+  for (int y = 0; y < NSL_STAMP_NY; y++) { /* a line that leans as the tilts say */
+    s->flux[y * NSL_STAMP_NX + 240 + (int)lrintf(1.5f * ((float)y - 19.5f))] = 50;
+    s->flux[NSL_STAMP_PLANE + (size_t)(y * NSL_STAMP_NX + 240 + (int)lrintf(-3 * ((float)y - 19.5f)))] = 50;
+  }
+  s->contamination[5 * NSL_STAMP_NX + 100] = 20; /* two sigma */
+  nsl_infer_inputs(&m, s, x, v, aux);
+  for (size_t y = 0; y < 2 * NSL_STAMP_NY; y++) {
+    assert_true(x[y * NSL_STAMP_NX + 240] == 5);
+    assert_true(fabsf(v[y * NSL_STAMP_NX + 240] - (y < NSL_STAMP_NY ? 1.f : 4.f)) < 1e-4f);
+  }
+  int moved = (int)lrintf(1.5f * (5 - 19.5f));
+  assert_true(fabsf(x[5 * NSL_STAMP_NX + 100 - moved] + 2) < 1e-5f);
+  assert_true(fabsf(v[5 * NSL_STAMP_NX + 100 - moved] - 0.5f) < 1e-4f); /* 1 / (1 + (0.5 * 2)^2) */
+  assert_true(v[0] == 0 && v[20 * NSL_STAMP_NX] > 0);                   /* what was moved in from outside has no weight */
+  stamps_drop(&set);
+  nsl_model_free(&m);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_rows_are_filled),
       cmocka_unit_test(test_the_batch_does_not_matter),
       cmocka_unit_test(test_bad_stamps_harm_no_other),
+      cmocka_unit_test(test_inputs_are_straight_and_weighted),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

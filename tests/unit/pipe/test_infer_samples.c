@@ -153,12 +153,24 @@ static void test_inputs_follow_their_formulae(void **state)
   s->q = 0.5f;
   s->pa_x_deg = 45;
   s->sersic_n = 4;
-  s->band[0] = (nsl_stamp_band_info){4, 600, 1, 3, 0.1f};
-  s->band[1] = (nsl_stamp_band_info){2, 300, 1, 3, 0.3f};
+  s->band[0] = (nsl_stamp_band_info){4, 600, 1, 3, 0.1f, 0};
+  s->band[1] = (nsl_stamp_band_info){2, 300, 1, 3, 0.3f, 0};
   nsl_infer_inputs(&m, s, x, v, aux);
+  double depth[2]; /* inverse of the background's variance: the harmonic mean over every fifth row */
+  for (size_t b = 0; b < 2; b++) {
+    double sum = 0, n = 0;
+    for (size_t i = b * NSL_STAMP_PLANE; i < (b + 1) * NSL_STAMP_PLANE; i++) {
+      if (s->variance[i] > 0 && i / NSL_STAMP_NX % NSL_STAMP_NY % 5 == 0) {
+        sum += 1 / (double)s->variance[i];
+        n++;
+      }
+    }
+    depth[b] = m.flux_scale[b] * m.flux_scale[b] * sum / n;
+  }
   for (size_t i = 0; i < NSL_STAMP_PIXELS; i++) {
     double var = (double)s->variance[i], c = (double)s->contamination[i], scale = m.flux_scale[i / NSL_STAMP_PLANE];
-    double ex = var > 0 ? ((double)s->flux[i] - c) / scale : 0, ev = var > 0 ? 1 / (1 + 0.25 * c * c / var) : 0;
+    double ex = var > 0 ? ((double)s->flux[i] - c) / scale : 0,
+           ev = var > 0 ? depth[i / NSL_STAMP_PLANE] / (1 + 0.25 * c * c / var) : 0;
     assert_true(fabs((double)x[i] - ex) < 1e-4 && fabs((double)v[i] - ev) < 1e-6);
   }
   const float expected[NSL_AUX] = {0, 0.5f, 0, 1 / 3.f, 1, 1, 0.5f, 0.3f};

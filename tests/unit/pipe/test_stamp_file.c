@@ -28,7 +28,7 @@ static void paint(nsl_stamp *s, uint64_t seed, float brightness)
         if (x >= 100 && x < 103) { s->flux[i] = s->variance[i] = 0; }
       }
     }
-    s->band[b] = (nsl_stamp_band_info){4, 600, 0.97f, 5 + (float)b, 0.1f};
+    s->band[b] = (nsl_stamp_band_info){4, 600, 0.97f, 5 + (float)b, 0.1f, -0.7f};
   }
   s->flags = 1u << 5;
   s->re_px = 4;
@@ -39,9 +39,24 @@ static void paint(nsl_stamp *s, uint64_t seed, float brightness)
 
 static nsl_stamp_label label_of(int64_t id)
 {
-  return (nsl_stamp_label){
-      id,  0.1 + 0.001 * (double)id, 20.5f, 3, 4, 3.1f, 4.1f, 0.2f, (int32_t)(id % 3), 7, 0.1f, -0.2f, 3e-4f, 0.3f, 0.02f, 0.01f,
-      0.5f};
+  return (nsl_stamp_label){id,
+                           0.1 + 0.001 * (double)id,
+                           20.5f,
+                           3,
+                           4,
+                           3.1f,
+                           4.1f,
+                           0.2f,
+                           (int32_t)(id % 3),
+                           7,
+                           0.1f,
+                           -0.2f,
+                           3e-4f,
+                           0.3f,
+                           0.02f,
+                           0.01f,
+                           0.5f,
+                           0.6f};
 }
 
 static void write_file(const char *path, int first, int n)

@@ -201,7 +201,7 @@ static void load_first(nsl_train_batch *b, nsl_model *m, nsl_stamp_reader **r)
   assert_ok(tiny_model(16, m, &test_err));
   assert_ok(nsl_stamp_reader_open(&path, 1, 0, 1, r, &test_err));
   assert_ok(nsl_train_batch_init(b, 2, TINY_BINS, &test_err));
-  nsl_train_batch_load(b, 0, m, *r, 0);
+  nsl_train_batch_load(b, 0, m, *r, 0, NULL);
 }
 
 static void test_augmentation_moves_pixels(void **state)
@@ -211,11 +211,11 @@ static void test_augmentation_moves_pixels(void **state)
   nsl_stamp_reader *r;
   nsl_train_batch b;
   load_first(&b, &m, &r);
-  float *x = b.x, *x1 = b.x + NSL_STAMP_PIXELS, *v1 = b.v + NSL_STAMP_PIXELS;
+  float *x = b.x, *v = b.v, *x1 = b.x + NSL_STAMP_PIXELS, *v1 = b.v + NSL_STAMP_PIXELS;
   nsl_train_options o = {.shift_y = 3, .flip = 1};
   int flips = 0, shifts[7] = {0};
   for (uint64_t name = 0; name < 60; name++) {
-    nsl_train_batch_load(&b, 1, &m, r, 0);
+    nsl_train_batch_load(&b, 1, &m, r, 0, NULL);
     nsl_train_batch_augment(&b, 1, &o, name);
     int found = 0;
     for (int flip = 0; flip < 2 && !found; flip++) {
@@ -225,7 +225,7 @@ static void test_augmentation_moves_pixels(void **state)
           int band = p / (int)NSL_STAMP_PLANE, y = p % (int)NSL_STAMP_PLANE / NSL_STAMP_NX, col = p % NSL_STAMP_NX, from = y - dy;
           int inside = from >= 0 && from < NSL_STAMP_NY;
           int source = band * (int)NSL_STAMP_PLANE + (flip ? NSL_STAMP_NY - 1 - from : from) * NSL_STAMP_NX + col;
-          same = x1[p] == (inside ? x[source] : 0) && v1[p] == (inside ? 1.f : 0.f);
+          same = x1[p] == (inside ? x[source] : 0) && v1[p] == (inside ? v[source] : 0);
         }
         found = same;
         if (found) {
@@ -256,7 +256,7 @@ static void test_shift_along_x(void **state)
   double sum2 = 0;
   for (uint64_t name = 0; name < 100; name++) {
     double centre[2][2];
-    nsl_train_batch_load(&b, 1, &m, r, 0);
+    nsl_train_batch_load(&b, 1, &m, r, 0, NULL);
     nsl_train_batch_augment(&b, 1, &o, name);
     for (size_t k = 0; k < 2; k++) {
       for (size_t band = 0; band < 2; band++) {
@@ -318,7 +318,7 @@ static void test_whole_pixel_shift_along_x(void **state)
     nsl_train_options o = {.shift_x_range = 4, .shift_roll = variant & 1, .shift_bands_apart = variant >> 1};
     int seen[9] = {0}, differ = 0;
     for (uint64_t name = 0; name < 80; name++) {
-      nsl_train_batch_load(&b, 1, &m, r, 0);
+      nsl_train_batch_load(&b, 1, &m, r, 0, NULL);
       nsl_train_batch_augment(&b, 1, &o, name);
       int shift[2] = {whole_shift(&b, 0, o.shift_roll), whole_shift(&b, 1, o.shift_roll)};
       for (int band = 0; band < 2; band++) {
@@ -333,6 +333,39 @@ static void test_whole_pixel_shift_along_x(void **state)
   nsl_train_batch_free(&b);
   nsl_stamp_reader_close(r);
   nsl_model_free(&m);
+}
+
+/* Another draw each time, of the size and the correlation that the noise of stamps has; none is added to pixels without data. */
+static void test_fresh_noise(void **state)
+{
+  (void)state;
+  static float flux[NSL_STAMP_PIXELS], variance[NSL_STAMP_PIXELS], first[NSL_STAMP_PIXELS], scratch[2 * NSL_STAMP_PLANE];
+  nsl_stamp s = {.flux = flux, .variance = variance};
+  double sum2 = 0, neighbours = 0, draws = 0, total = 0;
+  for (uint64_t name = 0; name < 3; name++) {
+    nsl_rng r = nsl_rng_make(1, NSL_RNG_AUGMENT, name, 1);
+    for (size_t i = 0; i < NSL_STAMP_PIXELS; i++) {
+      flux[i] = 0;
+      variance[i] = i % 7 == 0 ? 0 : 400;
+    }
+    nsl_train_fresh_noise(&s, 0.5f, &r, scratch);
+    for (size_t i = 0; i + 1 < NSL_STAMP_PIXELS; i++) {
+      double a = (double)flux[i] / 10, b = (double)flux[i + 1] / 10; /* half of sigma 20 */
+      if (i % 7 == 0) { assert_true(flux[i] == 0 && variance[i] == 0); }
+      sum2 += a * a * 7 / 6;
+      neighbours += a * b * 7 / 5;
+      total++;
+      if (name > 0) { draws += a * (double)first[i] / 10; }
+    }
+    if (name == 0) { memcpy(first, flux, sizeof first); }
+  }
+  assert_true(fabs(sum2 / total - 0.44) < 0.02);
+  assert_true(fabs(neighbours / sum2 - 0.24) < 0.03);
+  assert_true(fabs(draws / total) < 0.01);
+  nsl_rng r = nsl_rng_make(1, NSL_RNG_AUGMENT, 5, 1);
+  memcpy(first, flux, sizeof first);
+  nsl_train_fresh_noise(&s, 0, &r, scratch);
+  assert_memory_equal(first, flux, sizeof first);
 }
 
 static void test_soft_labels(void **state)
@@ -373,6 +406,7 @@ int main(void)
       cmocka_unit_test(test_augmentation_moves_pixels),
       cmocka_unit_test(test_shift_along_x),
       cmocka_unit_test(test_whole_pixel_shift_along_x),
+      cmocka_unit_test(test_fresh_noise),
       cmocka_unit_test(test_soft_labels),
   };
   return cmocka_run_group_tests(tests, set_up, NULL);

@@ -78,7 +78,7 @@ static inline void tiny_stamp(nsl_stamp *s, nsl_stamp_label *l, uint64_t seed, i
     for (int k = 0; k < 400; k++) {
       s->flux[b * NSL_STAMP_PLANE + (size_t)nsl_rng_below(&r, NSL_STAMP_PLANE)] += 20 * (float)nsl_rng_normal(&r);
     }
-    s->band[b] = (nsl_stamp_band_info){4, 600, 1, 2 + (float)(id % 4) * 3, 0};
+    s->band[b] = (nsl_stamp_band_info){4, 600, 1, 2 + (float)(id % 4) * 3, 0, 0};
   }
   s->source_id = id;
   s->flags = 0;
