@@ -81,7 +81,7 @@ if [ "$robust" != 0 ]; then
   for x in 0.1 0.3; do line "psf-$x" simulate.error_psf=$x; done
   for x in 0.03 0.1; do line "sky-$x" simulate.error_sky=$x; done
   for x in 1 2; do line "exposures-$x" simulate.exposures=$x; done
-  make_stamps strange "$robust" simulate.star_fraction=0.5 simulate.quasar_fraction=0.5
+  make_stamps strange "$robust" simulate.stamp_stars=0.35 simulate.stamp_quasars=0.35 simulate.stamp_blends=0.3
   score strange "$work/strange-$robust" "$models/default.h5"
 fi
 

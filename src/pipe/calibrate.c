@@ -39,7 +39,7 @@ static nsl_status cases_make(const nsl_rows *rows, const nsl_stamp_reader *reade
   for (size_t i = 0; i < rows->n; i++) {
     const nsl_stamp_label *l = nsl_stamp_reader_label(reader, i);
     double bin = (log1p(l->z) - rows->grid.u0) / rows->grid.du;
-    if (l->type != 0 || (rows->flags[i] & NSL_FLAG_NO_PDF) || !(bin >= 0 && bin < rows->grid.n)) { continue; }
+    if (l->type != NSL_STAMP_GALAXY || (rows->flags[i] & NSL_FLAG_NO_PDF) || !(bin >= 0 && bin < rows->grid.n)) { continue; }
     nsl_pdf_from_density_z(&rows->grid, rows->pdf + i * bins, c->prob + c->n * bins);
     c->z[c->n] = l->z;
     c->facts[c->n++] = nsl_infer_facts(rows, i);

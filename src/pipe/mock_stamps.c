@@ -12,9 +12,9 @@
 
 #define ATTEMPTS 1000 /* draws of a galaxy per stamp; also the spacing of identifiers */
 #define NEIGHBOURS_MAX 4000
-#define CROWDING 2.0     /* stamps' neighbours are between the survey's density over this and times this */
-#define GV_MISSING 0.015 /* stamps without a GV exposure */
-#define REACH_Y_PX 80.0  /* neighbours farther across the dispersion do not matter */
+#define CROWDING 2.0       /* stamps' neighbours are between the survey's density over this and times this */
+#define BAND_MISSING 0.015 /* stamps without an exposure of a band */
+#define REACH_Y_PX 80.0    /* neighbours farther across the dispersion do not matter */
 
 /* A neighbour, relative to the source. */
 typedef struct {
@@ -29,6 +29,7 @@ typedef struct {
   nsl_mock *m;
   nsl_view_settings settings;
   nsl_mock_set set;
+  nsl_stamp_type type; /* of the stamp */
   int clean;
   double reach_x_px; /* how far along the dispersion light can come from */
   double *flam, *of_lines;
@@ -127,16 +128,36 @@ static void local_map(const nsl_mock *m, double rotation_deg, double j[4])
   j[3] = s * c;
 }
 
-/* A galaxy of the set that is bright enough; its spectrum is left in s->flam. */
-static nsl_status draw_galaxy(studio *s, int64_t index, nsl_mock_source *src, double snr[2], nsl_error *err)
+/* Which kind of target stamp `index` has; *p is the population that gives it. Most are galaxies. */
+static nsl_stamp_type draw_type(const studio *s, int64_t index, nsl_population *p)
+{
+  const nsl_config *cfg = s->m->cfg;
+  double star = nsl_error_size(cfg, "simulate.stamp_stars"), quasar = nsl_error_size(cfg, "simulate.stamp_quasars"),
+         blend = nsl_error_size(cfg, "simulate.stamp_blends");
+  nsl_rng r = nsl_rng_make(s->m->seed, NSL_RNG_POINTING, (uint64_t)(s->set * NSL_MOCK_SET_STRIDE + index * ATTEMPTS), 9);
+  double u = nsl_rng_uniform(&r);
+  nsl_stamp_type type = u < star                    ? NSL_STAMP_STAR
+                        : u < star + quasar         ? NSL_STAMP_QUASAR
+                        : u < star + quasar + blend ? NSL_STAMP_BLEND
+                                                    : NSL_STAMP_GALAXY;
+  *p = s->m->population;
+  p->star_fraction = type == NSL_STAMP_STAR;
+  p->quasar_fraction = type == NSL_STAMP_QUASAR;
+  return type;
+}
+
+/* A target of the set that is bright enough; its spectrum is left in s->flam. */
+static nsl_status draw_source(studio *s, int64_t index, nsl_mock_source *src, double snr[2], nsl_error *err)
 {
   nsl_mock *m = s->m;
+  nsl_population population;
   double snr_min = nsl_config_real(m->cfg, "simulate.snr_min"), j[4];
   local_map(m, 0, j);
+  s->type = draw_type(s, index, &population);
   for (int64_t k = 0; k < ATTEMPTS; k++) {
     int64_t id = (int64_t)s->set * NSL_MOCK_SET_STRIDE + index * ATTEMPTS + k;
-    nsl_population_draw(&m->population, m->seed, id, 1, nsl_config_real(m->cfg, "simulate.stamp_slope"), src);
-    if (src->kind == NSL_KIND_STAR) { continue; }
+    nsl_population_draw(&population, m->seed, id, 1, nsl_config_real(m->cfg, "simulate.stamp_slope"), src);
+    if (src->mag < population.mag_min) { continue; } /* stars are drawn from 15.5 mag on */
     nsl_sed_params p;
     nsl_mix mix, unused;
     nsl_mock_sed(m, id, src->kind, src->z, &p);
@@ -152,14 +173,34 @@ static nsl_status draw_galaxy(studio *s, int64_t index, nsl_mock_source *src, do
                   snr_min);
 }
 
-static nsl_status draw_neighbours(studio *s, const nsl_mock_source *src, nsl_error *err)
+/* The second galaxy of a blend: no brighter than the first, no farther than half an arc second, and not in the catalogue. */
+static nsl_status add_companion(studio *s, const nsl_mock_source *src, nsl_error *err)
 {
   nsl_mock *m = s->m;
+  neighbour *nb = &s->neighbours[s->n_neighbours];
+  nsl_rng r = nsl_rng_make(m->seed, NSL_RNG_POINTING, (uint64_t)src->id, 10);
+  int64_t id = (int64_t)s->set * NSL_MOCK_SET_STRIDE + NSL_MOCK_FAINT_OFFSET + (int64_t)(nsl_rng_u64(&r) % 300000000000u);
+  nsl_population galaxies = m->population;
+  galaxies.star_fraction = galaxies.quasar_fraction = 0;
+  nsl_population_draw(&galaxies, m->seed, id, 1, NSL_MOCK_COUNT_SLOPE, &nb->source);
+  nb->source.mag = src->mag + nsl_rng_range(&r, 0, 1.5);
+  nb->source.catalogued = 0;
+  nb->entry = (nsl_source){.id = id};
+  nb->east = nsl_rng_range(&r, -0.5, 0.5);
+  nb->north = nsl_rng_range(&r, -0.5, 0.5);
+  s->n_neighbours++;
+  return nsl_mock_pool_entry(m, s->set, (uint64_t)id, 0, &nb->flam, err);
+}
+
+static nsl_status draw_neighbours(studio *s, const nsl_mock_source *src, nsl_error *err)
+{
+  nsl_status st = NSL_OK;
+  nsl_mock *m = s->m;
   s->n_neighbours = 0;
+  if (s->type == NSL_STAMP_BLEND) { NSL_TRY(add_companion(s, src, err)); }
   if (s->clean) { return NSL_OK; }
   double scale = m->inst->pixel_scale_arcsec, half_x = s->reach_x_px * scale, half_y = REACH_Y_PX * scale;
   double area_arcmin2 = 4 * half_x * half_y / 3600;
-  nsl_status st = NSL_OK;
   nsl_rng r = nsl_rng_make(m->seed, NSL_RNG_POINTING, (uint64_t)src->id, 1);
   for (int faint = 0; faint < 2; faint++) {
     double density = faint ? nsl_population_faint_density(&m->population) : nsl_population_density(&m->population);
@@ -212,7 +253,7 @@ static setting draw_setting(const studio *s, int slot, nsl_rng *r)
   if (!s->clean) { /* gaps, edges and lost exposures */
     g.n_exp -= u < 0.02 ? 3 : u < 0.06 ? 2 : u < 0.12 ? 1 : 0;
     if (g.n_exp < 1) { g.n_exp = 1; }
-    if (slot == 0 && nsl_rng_uniform(r) < GV_MISSING) { g.n_exp = 0; }
+    if (nsl_rng_uniform(r) < BAND_MISSING) { g.n_exp = 0; }
   }
   return g;
 }
@@ -380,7 +421,7 @@ static nsl_status make_stamp(studio *s, int64_t index, nsl_stamp *stamp, nsl_sta
   nsl_mock_source src;
   nsl_source entry;
   double snr[2];
-  NSL_TRY(draw_galaxy(s, index, &src, snr, err));
+  NSL_TRY(draw_source(s, index, &src, snr, err));
   NSL_TRY(draw_neighbours(s, &src, err));
   nsl_population_catalogue_entry(&s->m->population, s->m->seed, &src, &entry);
   stamp->source_id = src.id;
@@ -397,7 +438,7 @@ static nsl_status make_stamp(studio *s, int64_t index, nsl_stamp *stamp, nsl_sta
                              .snr_gv_true = (float)snr[0],
                              .snr_gi_true = (float)snr[1],
                              .contamination = all > 0 ? (float)(s->light_others / all) : 0,
-                             .type = src.kind == NSL_KIND_QUASAR ? 2 : 0,
+                             .type = (int32_t)s->type,
                              .subtype = (int32_t)src.kind,
                              .noise_missing = (float)sqrt(1 - s->m->detector.noise * s->m->detector.noise)};
   nsl_mock_met_mean(&s->met);

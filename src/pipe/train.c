@@ -183,7 +183,7 @@ static nsl_status set_up(run *r, nsl_error *err)
   if (!o->from[0] && r->model.input == NSL_INPUT_WEIGHTED) {
     NSL_TRY(nsl_train_data_noise(&r->data, r->comm, r->model.flux_scale, err));
   }
-  NSL_TRY(nsl_train_data_choose(&r->data, &r->model.grid, r->comm, r->log, err));
+  NSL_TRY(nsl_train_data_choose(&r->data, &r->model.grid, r->model.head == NSL_HEAD_BINS, r->comm, r->log, err));
   NSL_TRY(nsl_train_check_open(&r->validation, o->validation, o->n_validation, &r->model.grid, r->comm, err));
   NSL_TRY(agree(r, r->comm->rank == 0 ? look_at_calibration(r, err) : NSL_OK, err));
   NSL_TRY(agree(r, make_optimiser_and_memory(r, err), err));
@@ -223,7 +223,8 @@ static nsl_status group_gradient(run *r, int64_t step, int k, float *loss, nsl_e
     size_t i = nsl_train_data_pick(&r->data, step, k, j);
     nsl_rng noise = nsl_rng_make(r->o->seed, NSL_RNG_AUGMENT, name0 + (uint64_t)j, 1);
     nsl_train_batch_load(b, j, &r->model, reader, i, &noise);
-    nsl_train_batch_label(b, j, &r->model, nsl_stamp_reader_label(reader, i)->z, r->o->label_sigma);
+    const nsl_stamp_label *label = nsl_stamp_reader_label(reader, i);
+    nsl_train_batch_label(b, j, &r->model, label->type == NSL_STAMP_STAR ? NAN : label->z, r->o->label_sigma);
     nsl_train_batch_augment(b, j, r->o, name0 + (uint64_t)j);
     b->keys[j] = name0 + (uint64_t)j;
   }

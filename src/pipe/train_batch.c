@@ -147,7 +147,8 @@ void nsl_train_batch_label(nsl_train_batch *b, int k, const nsl_model *model, do
   }
   const nsl_pdf_grid *g = &model->grid;
   float *target = b->target + (size_t)k * (size_t)g->n;
-  memset(target, 0, (size_t)g->n * sizeof *target);
+  for (int i = 0; i < g->n; i++) { target[i] = isnan(z) ? 1 / (float)g->n : 0; }
+  if (isnan(z)) { return; }
   double u = log1p(z), per_sigma = label_sigma > 0 ? M_SQRT1_2 / label_sigma : INFINITY, sum = 0;
   double reach = 6 * label_sigma / g->du, bin = (u - g->u0) / g->du;
   int first = (int)fmax(floor(bin - reach), 0), last = (int)fmin(floor(bin + reach), g->n - 1);

@@ -82,8 +82,8 @@ char *nsl_train_card(const nsl_train_options *o, const nsl_train_data *d, const 
   nsl_json_set_i64(j, "ranks", n_ranks);
   nsl_json_set_f64(j, "training_s", seconds);
   nsl_json_set_text(j, "data_hash", data_hash);
-  nsl_json_set_i64(j, "n_stamps", d->n_total - d->n_not_galaxy - d->n_outside);
-  nsl_json_set_i64(j, "n_left_out", d->n_not_galaxy + d->n_outside);
+  nsl_json_set_i64(j, "n_stamps", nsl_train_data_used(d));
+  nsl_json_set_i64(j, "n_left_out", d->n_total - nsl_train_data_used(d));
   nsl_json_set_i64(j, "stamps_seen", s->step * d->group * d->n_groups);
   nsl_json_set_i64(j, "best_step", s->best_step);
   nsl_json_set(j, "settings", settings(o));

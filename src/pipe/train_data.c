@@ -50,8 +50,9 @@ nsl_status nsl_train_data_open(nsl_train_data *d, const nsl_train_options *o, co
   return st;
 }
 
-/* Keeps galaxies with a redshift inside the grid. counts: all, not a galaxy, outside. */
-static nsl_status choose_class(nsl_train_data *d, int k, const nsl_pdf_grid *grid, int64_t counts[3], nsl_error *err)
+/* Keeps stars, and what has a redshift inside the grid. counts: all, stars, outside. */
+static nsl_status choose_class(nsl_train_data *d, int k, const nsl_pdf_grid *grid, int with_stars, int64_t counts[3],
+                               nsl_error *err)
 {
   const nsl_stamp_reader *r = d->reader[k];
   size_t n = nsl_stamp_reader_count(r);
@@ -61,24 +62,27 @@ static nsl_status choose_class(nsl_train_data *d, int k, const nsl_pdf_grid *gri
   for (size_t i = 0; i < n; i++) {
     const nsl_stamp_label *l = nsl_stamp_reader_label(r, i);
     double bin = (log1p(l->z) - grid->u0) / grid->du;
-    int inside = bin >= 0 && bin < grid->n;
+    int star = l->type == NSL_STAMP_STAR, inside = bin >= 0 && bin < grid->n;
     counts[0]++;
-    counts[1] += l->type != 0;
-    counts[2] += l->type == 0 && !inside;
-    if (l->type == 0 && inside) { d->usable[k][d->n_usable[k]++] = (uint32_t)i; }
+    counts[1] += star;
+    counts[2] += !star && !inside;
+    if ((star && with_stars) || (!star && inside)) { d->usable[k][d->n_usable[k]++] = (uint32_t)i; }
   }
   return NSL_OK;
 }
 
-nsl_status nsl_train_data_choose(nsl_train_data *d, const nsl_pdf_grid *grid, const nsl_train_comm *comm, const nsl_log *log,
-                                 nsl_error *err)
+int64_t nsl_train_data_used(const nsl_train_data *d) { return d->n_total - d->n_outside - (d->with_stars ? 0 : d->n_stars); }
+
+nsl_status nsl_train_data_choose(nsl_train_data *d, const nsl_pdf_grid *grid, int with_stars, const nsl_train_comm *comm,
+                                 const nsl_log *log, nsl_error *err)
 {
   nsl_status st = NSL_OK;
+  d->with_stars = with_stars;
   int64_t mine[4] = {0, 0, 0, INT64_MAX}; /* counts, and the smallest class */
   int64_t *all = malloc((size_t)comm->size * sizeof mine);
   if (!all) { st = nsl_fail(err, NSL_E_NOMEM, "counts of stamps"); }
   for (int k = 0; k < d->n_mine && st == NSL_OK; k++) {
-    st = choose_class(d, k, grid, mine, err);
+    st = choose_class(d, k, grid, with_stars, mine, err);
     if ((int64_t)d->n_usable[k] < mine[3]) { mine[3] = (int64_t)d->n_usable[k]; }
   }
   NSL_TRY(comm->agree(comm->ctx, st, err));
@@ -86,19 +90,22 @@ nsl_status nsl_train_data_choose(nsl_train_data *d, const nsl_pdf_grid *grid, co
   int64_t smallest = INT64_MAX;
   for (int q = 0; q < comm->size; q++) {
     d->n_total += all[4 * q];
-    d->n_not_galaxy += all[4 * q + 1];
+    d->n_stars += all[4 * q + 1];
     d->n_outside += all[4 * q + 2];
     if (all[4 * q + 3] < smallest) { smallest = all[4 * q + 3]; }
   }
   d->steps_per_epoch = smallest / d->group;
-  if (d->n_not_galaxy) { nsl_info(log, "%lld training stamps left out: not a galaxy", (long long)d->n_not_galaxy); }
+  if (d->n_stars) {
+    nsl_info(log, "%lld training stamps of stars %s", (long long)d->n_stars,
+             with_stars ? "learned as without a redshift" : "left out");
+  }
   if (d->n_outside) {
     nsl_warn(log, "%lld training stamps left out: redshift outside the PDF grid, %.3f to %.3f", (long long)d->n_outside,
              nsl_pdf_edge_z(grid, 0), nsl_pdf_edge_z(grid, grid->n));
   }
   if (d->steps_per_epoch == 0) {
     NSL_THROW(err, NSL_E_CONFIG, "%lld usable training stamps are not enough for a batch of %d: lower train.batch or make more",
-              (long long)(d->n_total - d->n_not_galaxy - d->n_outside), d->group * d->n_groups);
+              (long long)nsl_train_data_used(d), d->group * d->n_groups);
   }
 cleanup:
   free(all);

@@ -22,11 +22,13 @@ typedef struct {
 
 nsl_status nsl_train_batch_init(nsl_train_batch *b, int capacity, int n_bins, nsl_error *err);
 void nsl_train_batch_free(nsl_train_batch *b);
-/* Inputs of stamp i of the reader as element k. noise: NULL for the stamp as it is, or the stream to draw its missing noise from. */
+/* Inputs of stamp i of the reader as element k. noise: NULL for the stamp as it is, or the stream to draw its missing noise from.
+ */
 void nsl_train_batch_load(nsl_train_batch *b, int k, const nsl_model *model, const nsl_stamp_reader *r, size_t i, nsl_rng *noise);
 /* Mirrors and shifts element k, by the random stream of that name. Vacated pixels are without data. */
 void nsl_train_batch_augment(nsl_train_batch *b, int k, const nsl_train_options *o, uint64_t name);
-/* What the network shall answer for redshift z: probabilities of a Gaussian in ln(1+z), or z itself. */
+/* What the network shall answer for redshift z: probabilities of a Gaussian in ln(1+z), or z itself. A star (z NaN) may have any
+ * redshift: all bins alike. */
 void nsl_train_batch_label(nsl_train_batch *b, int k, const nsl_model *model, double z, double label_sigma);
 
 /* --- train_data.c: which stamps make which group of which step --- */
@@ -35,18 +37,20 @@ typedef struct {
   int rank, size, n_groups, group; /* groups a step, stamps a group */
   int n_mine;                      /* groups of this rank: rank, rank + size, ... */
   uint64_t seed;
-  nsl_stamp_reader **reader;      /* [n_mine] class of each of my groups */
-  uint32_t **usable, **order;     /* [n_mine][n_usable]: stamps with a label that counts; the same, shuffled for `epoch` */
-  size_t *n_usable;               /* [n_mine] */
-  int64_t steps_per_epoch, epoch; /* epoch that order belongs to; -1 at first */
-  int64_t n_total, n_not_galaxy, n_outside; /* of all ranks */
+  nsl_stamp_reader **reader;           /* [n_mine] class of each of my groups */
+  uint32_t **usable, **order;          /* [n_mine][n_usable]: stamps with a label that counts; the same, shuffled for `epoch` */
+  size_t *n_usable;                    /* [n_mine] */
+  int64_t steps_per_epoch, epoch;      /* epoch that order belongs to; -1 at first */
+  int64_t n_total, n_stars, n_outside; /* of all ranks */
+  int with_stars;
 } nsl_train_data;
 
 /* Collective. */
 nsl_status nsl_train_data_open(nsl_train_data *d, const nsl_train_options *o, const nsl_train_comm *comm, nsl_error *err);
-/* Collective. Chooses stamps whose label the model can be asked for; says how many steps an epoch has. */
-nsl_status nsl_train_data_choose(nsl_train_data *d, const nsl_pdf_grid *grid, const nsl_train_comm *comm, const nsl_log *log,
-                                 nsl_error *err);
+/* Collective. Chooses stamps whose label the model can be asked for, stars if wanted; says how many steps an epoch has. */
+nsl_status nsl_train_data_choose(nsl_train_data *d, const nsl_pdf_grid *grid, int with_stars, const nsl_train_comm *comm,
+                                 const nsl_log *log, nsl_error *err);
+int64_t nsl_train_data_used(const nsl_train_data *d); /* stamps that are learned from */
 void nsl_train_data_close(nsl_train_data *d);
 /* Collective. Typical noise per pixel and band, in electrons: the network's unit of flux. */
 nsl_status nsl_train_data_noise(const nsl_train_data *d, const nsl_train_comm *comm, double sigma[2], nsl_error *err);

@@ -26,7 +26,7 @@ static nsl_status open_mine(nsl_train_check *c, char *const *paths, size_t n_pat
   for (size_t i = 0; i < n; i++) {
     const nsl_stamp_label *l = nsl_stamp_reader_label(c->reader, i);
     double bin = (log1p(l->z) - grid->u0) / grid->du;
-    if (l->type == 0 && bin >= 0 && bin < grid->n) { c->usable[c->n_usable++] = (uint32_t)i; }
+    if (l->type == NSL_STAMP_GALAXY && bin >= 0 && bin < grid->n) { c->usable[c->n_usable++] = (uint32_t)i; }
   }
   return NSL_OK;
 }

@@ -10,6 +10,9 @@
 #include "noslit/model/instrument.h"
 #include "noslit/model/stamp.h"
 
+/* A star has no redshift (its z is 0); a blend has that of the brighter one of two galaxies. */
+typedef enum { NSL_STAMP_GALAXY, NSL_STAMP_STAR, NSL_STAMP_QUASAR, NSL_STAMP_BLEND } nsl_stamp_type;
+
 /* Truth of one stamp. */
 typedef struct {
   int64_t source_id;
@@ -17,12 +20,13 @@ typedef struct {
   float mag, snr_gv, snr_gi;      /* snr of the noisy data, as in the catalogue */
   float snr_gv_true, snr_gi_true; /* from noise-free flux and variance */
   float contamination;            /* true fraction */
-  int32_t type;                   /* 0 galaxy, 1 star, 2 quasar, 3 blend */
+  int32_t type;                   /* nsl_stamp_type */
   int32_t subtype;                /* of the mock's population */
   /* errors of calibration put in, means over the exposures: lines lie so many px to the red, relative error of the dispersion,
    * rows, relative error of the PSF's width, relative sky left, arcsec of the catalogue's position */
   float wave_error_gv, wave_error_gi, dispersion_error, trace_error, psf_error, sky_error, astrometric_error;
-  float noise_missing; /* of the noise that variance tells, this part (in sigma) is not in flux: training draws it (simulate.noise) */
+  float
+      noise_missing; /* of the noise that variance tells, this part (in sigma) is not in flux: training draws it (simulate.noise) */
 } nsl_stamp_label;
 
 /* Keeps the stamps packed in memory (154 kB each) until finish writes and publishes the file. A plane that is not finite, or a
