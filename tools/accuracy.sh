@@ -2,19 +2,21 @@
 # Accuracy of the committed models on test stamps that are made afresh from their seed, and the tables of docs/accuracy.md.
 #   tools/accuracy.sh [--json] [--stamps N] [--robust N] [--work DIR]
 # --stamps N   stamps of either test set (2000)
+# --fits N     of these, as many are fitted with templates and by the oracle (1000)
 # --robust N   stamps of each line of the robustness table (400; 0: leave it out)
 # --json       {"clean": ..., "full": ...} on stdout, docs/accuracy.md stays; without it the tables of docs/accuracy.md are remade
 # --work DIR   where stamps and catalogues go (out/accuracy); what is there already is used again
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
-stamps=2000 robust=400 json=0 work=$root/out/accuracy
+stamps=2000 fits=1000 robust=400 json=0 work=$root/out/accuracy
 while [ $# -gt 0 ]; do
   case $1 in
   --json) json=1 ;;
   --stamps) stamps=$2; shift ;;
+  --fits) fits=$2; shift ;;
   --robust) robust=$2; shift ;;
   --work) work=$2; shift ;;
-  -h | --help) sed -n '2,8s/^# //p' "$0"; exit 0 ;;
+  -h | --help) sed -n '2,9s/^# //p' "$0"; exit 0 ;;
   *) echo "accuracy.sh: unknown option $1" >&2; exit 2 ;;
   esac
   shift
@@ -47,11 +49,13 @@ score() { # OUTPUT-NAME STAMP-DIR MODEL
   "$noslit" validate "$cat" --truth "$work/$1.truth.h5" --json --quiet >"$work/$1.json" 2>/dev/null
 }
 
-fit() { # OUTPUT-NAME STAMP-DIR template|oracle
-  "$noslit" estimate --help 2>/dev/null | grep -q -- --estimator || return 0
-  local cat=$work/$1.hdf5
-  "$noslit" estimate "$2"/*.h5 --estimator "$3" --instrument "$inst" --limit 500 --out "$cat" --quiet >&2
-  "$noslit" validate "$cat" --truth "$work/$1.truth.h5" --json --quiet >"$work/$1.json" 2>/dev/null
+fit() { # OUTPUT-NAME STAMP-DIR template|oracle KEY=VALUE...
+  local cat=$work/$1.hdf5 dir=$2 estimator=$3 sets=() kv
+  shift 3
+  for kv in "$@"; do sets+=(--set "$kv"); done
+  "$noslit" estimate "$dir"/*.h5 --estimator "$estimator" --instrument "$inst" --config "$root/configs/train_stamps.yaml" "${sets[@]}" \
+    --limit "$fits" --out "$cat" --quiet >&2
+  "$noslit" validate "$cat" --truth "${cat%.hdf5}.truth.h5" --json --quiet >"${cat%.hdf5}.json" 2>/dev/null
 }
 
 rm -f "$work"/*.json
@@ -62,7 +66,7 @@ clean_model=$models/default.h5
 score clean "$work/clean-$stamps" "$clean_model"
 score full "$work/full-$stamps" "$models/default.h5"
 fit clean_template "$work/clean-$stamps" template
-fit clean_oracle "$work/clean-$stamps" oracle
+fit clean_oracle "$work/clean-$stamps" oracle simulate.clean=true
 fit full_template "$work/full-$stamps" template
 [ -e "$models/paper.h5" ] && score paper_net "$work/clean-$stamps" "$models/paper.h5"
 

@@ -22,7 +22,8 @@
 #include "builder.h"
 #include "noslit/nn/architectures.h"
 
-enum { BANDS = 2, HIDDEN = 96, PLANES = 8 /* correlation outputs */, TAPS = 5 };
+enum { BANDS = 2, HIDDEN = 96, TAPS = 5 };
+#define PLANES (getenv("X_PLANES") ? atoi(getenv("X_PLANES")) : 8)
 
 void nsl_eq_defaults(nsl_eq_options *o)
 {
@@ -32,13 +33,13 @@ void nsl_eq_defaults(nsl_eq_options *o)
                         .lambda0_a = {5200.0 - 239.5 * 7.12, 8300.0 - 239.5 * 8.53},
                         .dlambda_a = {7.12, 8.53},
                         .ln_lambda_min = log(3830.0),
-                        .ln_lambda_step = 0.00158,
-                        .n_lambda = 624,
+                        .ln_lambda_step = getenv("X_STEP") ? atof(getenv("X_STEP")) : 0.00158,
+                        .n_lambda = getenv("X_STEP") ? 2 * (int)(0.5 * 624 * 0.00158 / atof(getenv("X_STEP"))) : 624,
                         .n_bins = 640,
                         .u0 = 0.010,
                         .du = 0.0015,
                         .channels = 16,
-                        .head_channels = 12,
+                        .head_channels = getenv("X_HEAD") ? atoi(getenv("X_HEAD")) : 12,
                         .kernels = 4,
                         .tail_channels = 32,
                         .phases = getenv("X_PHASES") ? atoi(getenv("X_PHASES")) : 2,

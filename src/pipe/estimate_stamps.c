@@ -9,8 +9,10 @@
 #include "noslit/base/str.h"
 #include "noslit/pipe/catalogue.h"
 #include "noslit/pipe/config_load.h"
+#include "noslit/pipe/fit_stamps.h"
 #include "noslit/pipe/rows_h5.h"
 #include "noslit/pipe/stamp_rows.h"
+#include "pipe/band_attributes.h"
 
 #define SPECTYPE_SIZE 8
 #define COLUMN_CHUNK 8192
@@ -80,7 +82,9 @@ static nsl_status put_attributes(nsl_h5 *f, const nsl_estimate_job *job, const n
   NSL_TRY(nsl_tile_content_hash(0, tile.tile, rows, 0, rows->n, &tile.content_hash, err));
   NSL_TRY(nsl_h5_put_text(f, "/", "format", NSL_CATALOGUE_FORMAT, err));
   NSL_TRY(nsl_h5_put_i64(f, "/", "version", NSL_CATALOGUE_VERSION, err));
+  static const char *const estimator[] = {"network", "template", "oracle"};
   NSL_TRY(nsl_h5_put_text(f, "/", "survey", "stamps", err));
+  NSL_TRY(nsl_h5_put_text(f, "/", "estimator", estimator[job->estimator], err));
   NSL_TRY(nsl_h5_put_i64(f, "/", "order", 0, err));
   NSL_TRY(nsl_h5_put_i64(f, "/", "n_rows", (int64_t)rows->n, err));
   NSL_TRY(nsl_h5_put_i64(f, "/", "n_tiles", 1, err));
@@ -208,32 +212,70 @@ cleanup:
   return st;
 }
 
+/* --- who estimates --- */
+
+static nsl_status by_network(const nsl_estimate_job *job, const nsl_instrument *inst, const nsl_stamp_reader *reader,
+                             const nsl_log *log, nsl_rows *rows, nsl_hash *model, nsl_error *err)
+{
+  nsl_infer *inf = NULL;
+  nsl_status st = nsl_infer_new(job->model, inst, job->samples, job->batch, job->seed, &inf, err);
+  if (st == NSL_OK) { st = nsl_stamp_rows(inf, reader, job->batch, log, rows, err); }
+  if (st == NSL_OK) { *model = nsl_infer_model(inf)->hash; }
+  nsl_infer_free(inf);
+  return st;
+}
+
+static nsl_status by_fit(const nsl_estimate_job *job, const nsl_instrument *inst, const nsl_stamp_reader *reader,
+                         const nsl_log *log, nsl_rows *rows, nsl_error *err)
+{
+  nsl_status st = NSL_OK;
+  nsl_config *cfg = NULL;
+  nsl_mock *mock = NULL;
+  char *difference = NULL;
+  nsl_band band[NSL_STAMP_BANDS];
+  for (int slot = 0; slot < NSL_STAMP_BANDS; slot++) { band[slot] = inst->bands[inst->stamp_band[slot]]; }
+  difference = nsl_bands_difference(nsl_stamp_reader_bands(reader), band);
+  if (difference) { NSL_THROW(err, NSL_E_MISMATCH, "stamps: %s as in %s", difference, inst->name); }
+  if (job->estimator == NSL_ESTIMATE_ORACLE) {
+    NSL_TRY(nsl_config_load(job->config, job->overrides, job->n_overrides, &cfg, err));
+    NSL_TRY(nsl_mock_new(cfg, inst, log, &mock, err));
+  }
+  NSL_TRY(nsl_fit_rows(inst, mock, reader, job->limit, log, rows, err));
+cleanup:
+  free(difference);
+  nsl_mock_free(mock);
+  nsl_config_free(cfg);
+  return st;
+}
+
 nsl_status nsl_estimate_stamps(const nsl_estimate_job *job, const nsl_log *log, size_t *n, nsl_error *err)
 {
   nsl_status st = NSL_OK;
   nsl_instrument *inst = NULL;
-  nsl_infer *inf = NULL;
   nsl_stamp_reader *reader = NULL;
   nsl_rows rows = {0}, sorted = {0};
+  nsl_hash model = {0, 0};
   place *order = NULL;
   if (job->instrument) {
     inst = calloc(1, sizeof *inst);
     if (!inst) { NSL_THROW(err, NSL_E_NOMEM, "%s", job->instrument); }
     NSL_TRY(nsl_instrument_load(job->instrument, inst, err));
   }
-  NSL_TRY(nsl_infer_new(job->model, inst, job->samples, job->batch, job->seed, &inf, err));
   NSL_TRY(nsl_stamp_reader_open(job->stamps, job->n_stamps, 0, 1, &reader, err));
-  NSL_TRY(nsl_stamp_rows(inf, reader, job->batch, log, &rows, err));
+  if (job->estimator == NSL_ESTIMATE_NETWORK) {
+    NSL_TRY(by_network(job, inst, reader, log, &rows, &model, err));
+  } else {
+    NSL_TRY(by_fit(job, inst, reader, log, &rows, err));
+  }
   NSL_TRY(sort_places(&rows, &order, err));
   NSL_TRY(sort_rows(&rows, order, &sorted, err));
-  NSL_TRY(write_files(job, &sorted, order, reader, nsl_infer_model(inf)->hash, err));
+  NSL_TRY(write_files(job, &sorted, order, reader, model, err));
   *n = rows.n;
 cleanup:
   free(order);
   nsl_rows_free(&rows);
   nsl_rows_free(&sorted);
   nsl_stamp_reader_close(reader);
-  nsl_infer_free(inf);
   if (inst) { nsl_instrument_free(inst); }
   free(inst);
   return st;

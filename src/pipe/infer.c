@@ -86,8 +86,7 @@ static void take_samples(void *ctx, int element, int sample0, int count, const f
   for (int t = 0; t < count; t++) { nsl_samples_add(&inf->kernel, &inf->samples[element], outputs + (size_t)t * size); }
 }
 
-/* What the stamp knows without a network. */
-static void fill_facts(const nsl_stamp *s, nsl_rows *rows, size_t i)
+void nsl_infer_stamp_facts(const nsl_stamp *s, nsl_rows *rows, size_t i)
 {
   rows->snr_gv[i] = s->band[0].snr;
   rows->snr_gi[i] = s->band[1].snr;
@@ -187,7 +186,7 @@ nsl_status nsl_infer_run(nsl_infer *inf, const nsl_stamp_set *set, nsl_rows *row
   }
   int n = 0;
   for (size_t j = 0; j < set->n; j++) {
-    fill_facts(&set->stamps[j], rows, first + j);
+    nsl_infer_stamp_facts(&set->stamps[j], rows, first + j);
     if (load(inf, &set->stamps[j], j, n)) {
       n++;
     } else {

@@ -9,6 +9,7 @@
 #include "noslit/model/source.h"
 #include "noslit/model/spectrum.h"
 #include "noslit/pipe/simulate.h"
+#include "noslit/pipe/stamp_file.h"
 #include "noslit/pipe/stamper.h"
 
 /* Identifiers: every set of galaxies has a range of its own, so that no galaxy (spectrum, shape) is in two sets. */
@@ -145,6 +146,10 @@ void nsl_mock_satellite(const nsl_mock_detector *d, double probability, nsl_rng 
 void nsl_mock_read_out(const nsl_mock_detector *d, double exptime_s, nsl_rng *rng, size_t n, float *electrons, float *err,
                        int32_t *dq, float *noise);
 
+/* --- mock_stamps.c --- */
+/* The source of a stamp, by the stamp's source_id. */
+nsl_stamp_type nsl_mock_target(const nsl_mock *m, int64_t id, nsl_mock_source *out);
+
 /* --- mock_shape.c --- */
 /* True profiles of the continuum and of the emission lines, a function of (seed, id); 0 when lines are as the continuum (their
  * profile is not set then). Catalogued galaxies have structure, others are Sersic profiles. */
@@ -201,7 +206,8 @@ struct nsl_mock {
   nsl_error_sizes errors;
   nsl_spectra *spectra;
   double library_fraction;
-  int structure; /* galaxies are more than Sersic profiles */
+  int structure;   /* galaxies are more than Sersic profiles */
+  int one_profile; /* and lines have the continuum's (simulate.clean: as the paper, which has one image a galaxy) */
   nsl_renderer *renderer;
   double psf_px[NSL_BANDS_MAX], sky_rate[NSL_BANDS_MAX]; /* e-/s/px */
   double *response[2];                                   /* [NSL_SPECTRUM_N] first-order sensitivity of the stamp's bands */

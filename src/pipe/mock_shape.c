@@ -108,7 +108,7 @@ int nsl_mock_profiles(const nsl_mock *m, const nsl_mock_source *s, double psf_px
   add_part(continuum, &part, bulge);
   normalise(continuum);
   normalise(lines);
-  if (s->kind == NSL_KIND_RED) { return 1; }
+  if (s->kind == NSL_KIND_RED) { return !m->one_profile; }
   clumps c;
   double x, y;
   draw_clumps(s, j, &r, &c);
@@ -117,5 +117,5 @@ int nsl_mock_profiles(const nsl_mock *m, const nsl_mock_source *s, double psf_px
   centroid(continuum, &x, &y);
   shift(continuum, x, y);
   shift(lines, x, y);
-  return 1;
+  return !m->one_profile;
 }

@@ -67,6 +67,7 @@ nsl_status nsl_mock_new(const nsl_config *cfg, const nsl_instrument *inst, const
   NSL_TRY(settings(m, err));
   NSL_TRY(nsl_spectra_new(&m->spectra, err));
   m->structure = nsl_config_bool(cfg, "simulate.structure");
+  m->one_profile = nsl_config_bool(cfg, "simulate.clean");
   m->library_fraction = nsl_config_real(cfg, "simulate.library_fraction");
   const char *library = nsl_config_text(cfg, "simulate.library");
   if (*library) { NSL_TRY(nsl_mock_read_library(library, m->spectra, err)); }

@@ -128,21 +128,28 @@ static void local_map(const nsl_mock *m, double rotation_deg, double j[4])
   j[3] = s * c;
 }
 
-/* Which kind of target stamp `index` has; *p is the population that gives it. Most are galaxies. */
-static nsl_stamp_type draw_type(const studio *s, int64_t index, nsl_population *p)
+/* Which type of target stamp `index` of a set has; *p is the population that gives it. Most are galaxies. */
+static nsl_stamp_type draw_type(const nsl_mock *m, int64_t set, int64_t index, nsl_population *p)
 {
-  const nsl_config *cfg = s->m->cfg;
-  double star = nsl_error_size(cfg, "simulate.stamp_stars"), quasar = nsl_error_size(cfg, "simulate.stamp_quasars"),
-         blend = nsl_error_size(cfg, "simulate.stamp_blends");
-  nsl_rng r = nsl_rng_make(s->m->seed, NSL_RNG_POINTING, (uint64_t)(s->set * NSL_MOCK_SET_STRIDE + index * ATTEMPTS), 9);
+  double star = nsl_error_size(m->cfg, "simulate.stamp_stars"), quasar = nsl_error_size(m->cfg, "simulate.stamp_quasars"),
+         blend = nsl_error_size(m->cfg, "simulate.stamp_blends");
+  nsl_rng r = nsl_rng_make(m->seed, NSL_RNG_POINTING, (uint64_t)(set * NSL_MOCK_SET_STRIDE + index * ATTEMPTS), 9);
   double u = nsl_rng_uniform(&r);
   nsl_stamp_type type = u < star                    ? NSL_STAMP_STAR
                         : u < star + quasar         ? NSL_STAMP_QUASAR
                         : u < star + quasar + blend ? NSL_STAMP_BLEND
                                                     : NSL_STAMP_GALAXY;
-  *p = s->m->population;
+  *p = m->population;
   p->star_fraction = type == NSL_STAMP_STAR;
   p->quasar_fraction = type == NSL_STAMP_QUASAR;
+  return type;
+}
+
+nsl_stamp_type nsl_mock_target(const nsl_mock *m, int64_t id, nsl_mock_source *out)
+{
+  nsl_population population;
+  nsl_stamp_type type = draw_type(m, id / NSL_MOCK_SET_STRIDE, id % NSL_MOCK_SET_STRIDE / ATTEMPTS, &population);
+  nsl_population_draw(&population, m->seed, id, 1, nsl_config_real(m->cfg, "simulate.stamp_slope"), out);
   return type;
 }
 
@@ -150,14 +157,12 @@ static nsl_stamp_type draw_type(const studio *s, int64_t index, nsl_population *
 static nsl_status draw_source(studio *s, int64_t index, nsl_mock_source *src, double snr[2], nsl_error *err)
 {
   nsl_mock *m = s->m;
-  nsl_population population;
   double snr_min = nsl_config_real(m->cfg, "simulate.snr_min"), j[4];
   local_map(m, 0, j);
-  s->type = draw_type(s, index, &population);
   for (int64_t k = 0; k < ATTEMPTS; k++) {
     int64_t id = (int64_t)s->set * NSL_MOCK_SET_STRIDE + index * ATTEMPTS + k;
-    nsl_population_draw(&population, m->seed, id, 1, nsl_config_real(m->cfg, "simulate.stamp_slope"), src);
-    if (src->mag < population.mag_min) { continue; } /* stars are drawn from 15.5 mag on */
+    s->type = nsl_mock_target(m, id, src);
+    if (src->mag < m->population.mag_min) { continue; } /* stars are drawn from 15.5 mag on */
     nsl_sed_params p;
     nsl_mix mix, unused;
     nsl_mock_sed(m, id, src->kind, src->z, &p);

@@ -9,9 +9,17 @@
 #include "noslit/base/log.h"
 #include "noslit/base/status.h"
 
+typedef enum { NSL_ESTIMATE_NETWORK, NSL_ESTIMATE_TEMPLATE, NSL_ESTIMATE_ORACLE } nsl_estimator;
+
 typedef struct {
-  const char *model, *instrument; /* instrument: NULL, or an instrument file that the model must belong to */
-  const char *out;                /* out: "<name>.hdf5"; the truth goes to "<name>.truth.h5" */
+  nsl_estimator estimator;
+  const char *model;            /* of the network */
+  const char *instrument;       /* NULL, or an instrument file that the model must belong to; fits need it */
+  const char *config;           /* oracle: the configuration that the stamps were made with */
+  const char *const *overrides; /* and the "key=value" that were set beside it */
+  int n_overrides;
+  size_t limit;    /* fits: at most so many stamps; 0 for all */
+  const char *out; /* out: "<name>.hdf5"; the truth goes to "<name>.truth.h5" */
   const char *const *stamps;
   size_t n_stamps;
   int samples, batch;

@@ -21,11 +21,15 @@ void nsl_infer_uncalibrated(nsl_infer *inf);
  * (and, from the stamps' facts: snr, n_exp, coverage, contamination, flags). Stamps flagged NO_PDF keep zero PDFs and NaN. */
 nsl_status nsl_infer_run(nsl_infer *inf, const nsl_stamp_set *set, nsl_rows *rows, size_t first, nsl_error *err);
 
+/* What a stamp tells without a network: SNR, exposures, coverage, contamination, flags of row i. */
+void nsl_infer_stamp_facts(const nsl_stamp *s, nsl_rows *rows, size_t i);
 /* What a calibration is told of row i. */
 nsl_calibration_facts nsl_infer_facts(const nsl_rows *rows, size_t i);
 
 /* Inputs of the network from one stamp, shared with training: x, v [2][40][480], aux [NSL_AUX]. v may be NULL for ELECTRONS.
- * WEIGHTED: x = (flux - contamination) / flux_scale, v = 1 / (1 + (k contamination / sigma)^2), both 0 where there is no data;
+ * WEIGHTED: x = (flux - contamination) / flux_scale, v = depth / (1 + (k contamination / sigma)^2), both 0 where there is no data;
+ * depth = flux_scale^2 over the band's background variance (1 for the stamps the scale was measured on, less for fewer exposures'
+ * noisier ones); rows are moved by whole pixels so that the source's tilt (nsl_stamp_band_info) is undone;
  * ELECTRONS: x = flux / flux_scale, v = 1 where there is data. aux: ln(re / 4 px), q, e cos 2 pa, e sin 2 pa (e = (1-q)/(1+q), pa
  * from the dispersion axis), n / 4, exposures / 4 of either band, contamination; each bounded and finite. */
 #define NSL_AUX 8
