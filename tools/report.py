@@ -154,7 +154,11 @@ def redshift_sections(metrics, m, stacked, edge_z):
     strips = "Linear within ±0.01, logarithmic beyond."
     bins = "Scatter, bias and outliers; bars are bootstrap errors and bin widths."
     axes = (("snr_gi", "SNR_GI"), ("snr_gv", "SNR_GV"), ("mag", "magnitude [AB]"), ("z", "true redshift"), ("contamination", "contamination"),
-            ("size_arcsec", "half-light radius [arcsec]"), ("wave_error_px", "injected wavelength error [px]"))
+            ("size_arcsec", "half-light radius [arcsec]"), ("wave_error_px", "injected wavelength error [px]"),
+            ("wave_error_gv_px", "injected wavelength error, GV [px]"), ("wave_error_gi_px", "injected wavelength error, GI [px]"),
+            ("dispersion_error", "injected error of the dispersion"), ("trace_error_px", "injected trace error [px]"),
+            ("psf_error", "injected error of the PSF's width"), ("sky_error", "injected sky residual"),
+            ("astrometric_error_arcsec", "error of the catalogue's position [arcsec]"))
     return (
         section("Redshifts", (
             panel(fig.zz(m), "Redshift against truth", "Lines mark the outlier limits."),

@@ -137,6 +137,13 @@ cleanup:
 
 /* --- the truth --- */
 
+/* Of both bands, where both were seen (0 in one that was not). */
+static float wave_error(const nsl_stamp_label *l)
+{
+  int gv = l->wave_error_gv != 0, gi = l->wave_error_gi != 0;
+  return gv && gi ? 0.5f * (l->wave_error_gv + l->wave_error_gi) : l->wave_error_gv + l->wave_error_gi;
+}
+
 static nsl_status put_truth(nsl_h5 *f, const nsl_stamp_reader *reader, const place *order, size_t n, nsl_error *err)
 {
   static const char *const spectype[] = {"GALAXY", "STAR", "QSO", "GALAXY"};
@@ -165,6 +172,14 @@ static nsl_status put_truth(nsl_h5 *f, const nsl_stamp_reader *reader, const pla
   COLUMN("contamination", l->contamination);
   COLUMN("type", l->type);
   COLUMN("subtype", l->subtype);
+  COLUMN("wave_error_px", wave_error(l));
+  COLUMN("wave_error_gv_px", l->wave_error_gv);
+  COLUMN("wave_error_gi_px", l->wave_error_gi);
+  COLUMN("dispersion_error", l->dispersion_error);
+  COLUMN("trace_error_px", l->trace_error);
+  COLUMN("psf_error", l->psf_error);
+  COLUMN("sky_error", l->sky_error);
+  COLUMN("astrometric_error", l->astrometric_error);
 #undef COLUMN
 cleanup:
   free(id);

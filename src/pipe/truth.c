@@ -19,7 +19,14 @@ static const char *const usual_names[NSL_TRUTH_N_COLUMNS][12] = {
     [NSL_TRUTH_DEC] = {"TARGET_DEC", "DEC", "DEC_DEG", "DEJ2000", "DECCAT", "FIBER_DEC", "PLUG_DEC", "DELTA_J2000"},
     [NSL_TRUTH_SNR_GI] = {"SNR_GI", "GI_SNR", "SNR_GI_TRUE"},
     [NSL_TRUTH_SIZE] = {"SHAPE_R", "RE", "RE_ARCSEC"},
-    [NSL_TRUTH_WAVE_ERROR] = {"WAVE_ERROR_PX", "WAVE_SHIFT_PX"},
+    [NSL_TRUTH_INJECTED + NSL_INJECTED_WAVE] = {"WAVE_ERROR_PX", "WAVE_SHIFT_PX"},
+    [NSL_TRUTH_INJECTED + NSL_INJECTED_WAVE_GV] = {"WAVE_ERROR_GV_PX"},
+    [NSL_TRUTH_INJECTED + NSL_INJECTED_WAVE_GI] = {"WAVE_ERROR_GI_PX"},
+    [NSL_TRUTH_INJECTED + NSL_INJECTED_DISPERSION] = {"DISPERSION_ERROR"},
+    [NSL_TRUTH_INJECTED + NSL_INJECTED_TRACE] = {"TRACE_ERROR_PX"},
+    [NSL_TRUTH_INJECTED + NSL_INJECTED_PSF] = {"PSF_ERROR"},
+    [NSL_TRUTH_INJECTED + NSL_INJECTED_SKY] = {"SKY_ERROR"},
+    [NSL_TRUTH_INJECTED + NSL_INJECTED_ASTROMETRY] = {"ASTROMETRIC_ERROR"},
     [NSL_TRUTH_ZWARN] = {"ZWARN", "ZWARNING"},
     [NSL_TRUTH_PRIMARY] = {"ZCAT_PRIMARY", "SPECPRIMARY"},
     [NSL_TRUTH_DELTACHI2] = {"DELTACHI2", "RCHI2DIFF"},
@@ -145,7 +152,7 @@ cleanup:
   return st;
 }
 
-static double value_of(const nsl_truth *t, nsl_truth_column c, int64_t i) { return t->value[c] ? t->value[c][i] : NAN; }
+static double value_of(const nsl_truth *t, int c, int64_t i) { return t->value[c] ? t->value[c][i] : NAN; }
 
 static int is_false(const char *word) { return strchr("0FfNn", word[0]) != NULL; /* also of "" */ }
 
@@ -180,8 +187,8 @@ nsl_status nsl_truth_next(nsl_truth *t, const nsl_truth_row **rows, size_t *n, n
                                         .ra_deg = value_of(t, NSL_TRUTH_RA, i),
                                         .dec_deg = value_of(t, NSL_TRUTH_DEC, i),
                                         .snr_gi = (float)value_of(t, NSL_TRUTH_SNR_GI, i),
-                                        .size_arcsec = (float)value_of(t, NSL_TRUTH_SIZE, i),
-                                        .wave_error_px = (float)value_of(t, NSL_TRUTH_WAVE_ERROR, i)};
+                                        .size_arcsec = (float)value_of(t, NSL_TRUTH_SIZE, i)};
+      for (int k = 0; k < NSL_N_INJECTED; k++) { t->rows[*n - 1].injected[k] = (float)value_of(t, NSL_TRUTH_INJECTED + k, i); }
     }
     t->next += count;
   }

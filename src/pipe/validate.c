@@ -102,13 +102,64 @@ static nsl_json *nz_object(const nsl_validation *v)
 
 static nsl_json *columns_object(const nsl_validation *v)
 {
-  static const char *const names[NSL_TRUTH_N_COLUMNS] = {"id",         "z",     "ra",      "dec",       "snr_gi",  "size",
-                                                         "wave_error", "zwarn", "primary", "deltachi2", "spectype"};
+  static const char *const names[NSL_TRUTH_N_COLUMNS] = {[NSL_TRUTH_ID] = "id",
+                                                         [NSL_TRUTH_Z] = "z",
+                                                         [NSL_TRUTH_RA] = "ra",
+                                                         [NSL_TRUTH_DEC] = "dec",
+                                                         [NSL_TRUTH_SNR_GI] = "snr_gi",
+                                                         [NSL_TRUTH_SIZE] = "size",
+#define NAME(word, key) [NSL_TRUTH_INJECTED + NSL_INJECTED_##word] = #key,
+                                                         NSL_INJECTED_LIST(NAME)
+#undef NAME
+                                                             [NSL_TRUTH_ZWARN] = "zwarn",
+                                                         [NSL_TRUTH_PRIMARY] = "primary",
+                                                         [NSL_TRUTH_DELTACHI2] = "deltachi2",
+                                                         [NSL_TRUTH_SPECTYPE] = "spectype"};
   nsl_json *o = nsl_json_object();
   for (int c = 0; c < NSL_TRUTH_N_COLUMNS; c++) {
     if (v->columns[c]) { nsl_json_set_text(o, names[c], v->columns[c]); }
   }
   return o;
+}
+
+static int by_tile(const void *a, const void *b, void *context)
+{
+  const nsl_matched *info = context, *x = &info[*(const uint32_t *)a], *y = &info[*(const uint32_t *)b];
+  return (x->tile > y->tile) - (x->tile < y->tile);
+}
+
+/* One entry a tile that holds matched sources, in ascending order; the numbers are of those with a PDF. */
+static nsl_status add_tiles(const nsl_validation *v, nsl_json *doc, nsl_error *err)
+{
+  static const nsl_metric shown[] = {NSL_METRIC_BIAS, NSL_METRIC_SIGMA_NMAD, NSL_METRIC_OUTLIER_002, NSL_METRIC_PIT_KS};
+  nsl_status st = NSL_OK;
+  nsl_json *list = nsl_json_array();
+  uint32_t *order = malloc((v->n + 1) * sizeof *order), *rows = malloc((v->n + 1) * sizeof *rows);
+  if (!order || !rows) { NSL_THROW(err, NSL_E_NOMEM, "tiles of %zu sources", v->n); }
+  for (size_t i = 0; i < v->n; i++) { order[i] = (uint32_t)i; }
+  qsort_r(order, v->n, sizeof *order, by_tile, v->info);
+  for (size_t first = 0, end; first < v->n; first = end) {
+    size_t n = 0;
+    int64_t tile = v->info[order[first]].tile;
+    for (end = first; end < v->n && v->info[order[end]].tile == tile; end++) {
+      if (v->info[order[end]].has_pdf) { rows[n++] = order[end]; }
+    }
+    nsl_metrics m;
+    NSL_TRY(nsl_metrics_compute(v->scores, rows, n, NULL, &m, err));
+    nsl_json *o = nsl_json_object();
+    nsl_json_set_i64(o, "tile", tile);
+    nsl_json_set_i64(o, "n", (int64_t)n);
+    nsl_json_set_i64(o, "n_no_pdf", (int64_t)(end - first - n));
+    for (size_t k = 0; k < sizeof shown / sizeof *shown; k++) { nsl_json_set_f64(o, nsl_metric_key(shown[k]), m.value[shown[k]]); }
+    nsl_json_push(list, o);
+  }
+  nsl_json_set(doc, "tiles", list);
+  list = NULL;
+cleanup:
+  nsl_json_free(list);
+  free(order);
+  free(rows);
+  return st;
 }
 
 static nsl_json *paper_object(void)
@@ -202,6 +253,7 @@ nsl_status nsl_validate(const nsl_validate_options *o, const nsl_log *log, nsl_j
   d.doc = nsl_json_object();
   NSL_TRY(nsl_validation_select(&v, add_selection, &d, err));
   nsl_json_set(d.doc, "match", match_object(&v));
+  NSL_TRY(add_tiles(&v, d.doc, err));
   NSL_TRY(nsl_validation_confidence(&v, d.doc, err));
   nsl_json_set(d.doc, "nz", nz_object(&v));
   nsl_json_set(d.doc, "meta", meta_object(o, &v, order, n_units, n_draws > 0 ? n_draws : 0));

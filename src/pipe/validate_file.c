@@ -46,7 +46,11 @@ static nsl_status put_columns(nsl_h5 *f, const nsl_validation *v, nsl_error *err
   INFO(z_lo68, NSL_H5_F32);
   INFO(z_hi68, NSL_H5_F32);
   INFO(size_arcsec, NSL_H5_F32);
-  INFO(wave_error_px, NSL_H5_F32);
+#define INJECTED(word, key)                                      \
+  NSL_TRY(put(f, "/" #key, NSL_H5_F32, v->info, sizeof *v->info, \
+              offsetof(nsl_matched, injected) + NSL_INJECTED_##word * sizeof(float), v->n, err));
+  NSL_INJECTED_LIST(INJECTED)
+#undef INJECTED
   INFO(n_exp_gi, NSL_H5_I32);
   INFO(flags, NSL_H5_U32);
   INFO(has_pdf, NSL_H5_I32);

@@ -17,7 +17,8 @@ typedef struct {
   int64_t object_id, tile;
   double ra, dec, separation_arcsec;
   float snr_gi; /* of the selections: the truth table's where it has one */
-  float snr_gv, mag, contamination, odds, p_good, mutual_info, z_lo68, z_hi68, size_arcsec, wave_error_px;
+  float snr_gv, mag, contamination, odds, p_good, mutual_info, z_lo68, z_hi68, size_arcsec;
+  float injected[NSL_N_INJECTED];
   int32_t n_exp_gi;
   uint32_t flags;
   int has_pdf;

@@ -146,9 +146,9 @@ static void take_row(const nsl_rows *rows, size_t i, int use_truth_snr, const ns
                         .z_lo68 = rows->z_lo68[i],
                         .z_hi68 = rows->z_hi68[i],
                         .size_arcsec = match->truth.size_arcsec,
-                        .wave_error_px = match->truth.wave_error_px,
                         .n_exp_gi = rows->n_exp_gi[i],
                         .flags = rows->flags[i]};
+  memcpy(info->injected, match->truth.injected, sizeof info->injected);
 }
 
 static nsl_status score_matches(nsl_catalogue *c, const sources *s, const nsl_match *matches, nsl_validation *v, const nsl_log *log,

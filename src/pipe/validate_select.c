@@ -13,10 +13,25 @@ static const double snr_edges[] = {0, 1, 1.5, 2, 3, 5, 10, 20, BEYOND};
 static const double contamination_edges[] = {0, 0.01, 0.05, 0.1, 0.2, 0.5, 1.0001};
 static const double size_edges[] = {0, 0.1, 0.2, 0.3, 0.5, 0.8, BEYOND};
 static const double exposure_edges[] = {0, 1, 2, 3, 4, 5, BEYOND};
-static const double wave_error_edges[] = {-BEYOND, -2, -1, -0.5, -0.1, 0.1, 0.5, 1, 2, BEYOND};
+static const double px_error_edges[] = {-BEYOND, -2, -1, -0.5, -0.1, 0.1, 0.5, 1, 2, BEYOND};
+static const double relative_error_edges[] = {-BEYOND, -0.1, -0.03, -0.01, 0.01, 0.03, 0.1, BEYOND};
+static const double dispersion_error_edges[] = {-BEYOND, -0.003, -0.001, -0.0003, 0.0003, 0.001, 0.003, BEYOND};
+static const double position_error_edges[] = {0, 0.01, 0.02, 0.03, 0.05, 0.1, BEYOND};
 static const double odds_edges[] = {0, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.99, 1.0001};
 
-typedef enum { SNR_GI, SNR_GV, MAG, Z, SIZE, CONTAMINATION, N_EXP_GI, WAVE_ERROR, ODDS, P_GOOD, N_AXES } axis_id;
+typedef enum {
+  SNR_GI,
+  SNR_GV,
+  MAG,
+  Z,
+  SIZE,
+  CONTAMINATION,
+  N_EXP_GI,
+  ODDS,
+  P_GOOD,
+  INJECTED,
+  N_AXES = INJECTED + NSL_N_INJECTED
+} axis_id;
 
 /* Edges as a list, or from a first one in equal steps. */
 static const struct {
@@ -33,9 +48,16 @@ static const struct {
     [SIZE] = {"size_arcsec", LIST(size_edges)},
     [CONTAMINATION] = {"contamination", LIST(contamination_edges)},
     [N_EXP_GI] = {"n_exp_gi", LIST(exposure_edges)},
-    [WAVE_ERROR] = {"wave_error_px", LIST(wave_error_edges)},
     [ODDS] = {"odds", LIST(odds_edges)},
     [P_GOOD] = {"p_good", LIST(odds_edges)},
+    [INJECTED + NSL_INJECTED_WAVE] = {"wave_error_px", LIST(px_error_edges)},
+    [INJECTED + NSL_INJECTED_WAVE_GV] = {"wave_error_gv_px", LIST(px_error_edges)},
+    [INJECTED + NSL_INJECTED_WAVE_GI] = {"wave_error_gi_px", LIST(px_error_edges)},
+    [INJECTED + NSL_INJECTED_DISPERSION] = {"dispersion_error", LIST(dispersion_error_edges)},
+    [INJECTED + NSL_INJECTED_TRACE] = {"trace_error_px", LIST(px_error_edges)},
+    [INJECTED + NSL_INJECTED_PSF] = {"psf_error", LIST(relative_error_edges)},
+    [INJECTED + NSL_INJECTED_SKY] = {"sky_error", LIST(relative_error_edges)},
+    [INJECTED + NSL_INJECTED_ASTROMETRY] = {"astrometric_error_arcsec", LIST(position_error_edges)},
 #undef LIST
 };
 
@@ -44,6 +66,7 @@ static double edge_of(int axis, int i) { return axes[axis].edges ? axes[axis].ed
 static double value_of(const nsl_validation *v, int axis, size_t i)
 {
   const nsl_matched *m = &v->info[i];
+  if (axis >= INJECTED && axis < N_AXES) { return m->injected[axis - INJECTED]; }
   switch ((axis_id)axis) {
   case SNR_GI:
     return m->snr_gi;
@@ -59,13 +82,11 @@ static double value_of(const nsl_validation *v, int axis, size_t i)
     return m->contamination;
   case N_EXP_GI:
     return m->n_exp_gi;
-  case WAVE_ERROR:
-    return m->wave_error_px;
   case ODDS:
     return m->odds;
   case P_GOOD:
     return m->p_good;
-  case N_AXES:
+  default:
     break;
   }
   return NAN;

@@ -8,13 +8,27 @@
 
 #include "noslit/base/status.h"
 
+/* Errors of calibration that a mock put in and its truth table tells. X(enum word, key in metrics and matched.h5) */
+#define NSL_INJECTED_LIST(X)                                        \
+  X(WAVE, wave_error_px) /* wavelength zero point, of both bands */ \
+  X(WAVE_GV, wave_error_gv_px)                                      \
+  X(WAVE_GI, wave_error_gi_px)                                      \
+  X(DISPERSION, dispersion_error) /* relative */                    \
+  X(TRACE, trace_error_px)                                          \
+  X(PSF, psf_error)                       /* relative */            \
+  X(SKY, sky_error)                       /* relative */            \
+  X(ASTROMETRY, astrometric_error_arcsec) /* distance of the catalogue's position from the true one */
+#define NSL_INJECTED_ENUM(word, key) NSL_INJECTED_##word,
+typedef enum { NSL_INJECTED_LIST(NSL_INJECTED_ENUM) NSL_N_INJECTED } nsl_injected;
+#undef NSL_INJECTED_ENUM
+
 typedef struct {
   int64_t id;             /* the table's identifier, or its row number (from 0) when it has none */
   double z;               /* true redshift */
   double ra_deg, dec_deg; /* NaN when unknown */
   float snr_gi;           /* NaN when unknown, as the following */
   float size_arcsec;      /* half-light radius */
-  float wave_error_px;    /* injected error of the wavelength zero point */
+  float injected[NSL_N_INJECTED];
 } nsl_truth_row;
 
 typedef struct {

@@ -49,7 +49,7 @@ static void test_desi_names_and_cuts(void **state)
   assert_int_equal(n, 2);
   assert_true(rows[0].id == 39627640566453451);
   assert_true(rows[0].z == 0.5 && rows[0].ra_deg == 10 && rows[0].dec_deg == 20);
-  assert_true(rows[0].snr_gi == 2.5f && rows[0].size_arcsec == 0.4f && isnan(rows[0].wave_error_px));
+  assert_true(rows[0].snr_gi == 2.5f && rows[0].size_arcsec == 0.4f && isnan(rows[0].injected[NSL_INJECTED_WAVE]));
   assert_true(rows[1].id == 8 && isnan(rows[1].snr_gi));
   assert_int_equal(c.rows, 8);
   assert_int_equal(c.zwarn, 1);

@@ -87,12 +87,12 @@ static void write_truth(void)
 {
   nsl_str s;
   nsl_str_init(&s);
-  nsl_str_add(&s, "TARGETID,Z,ZWARN,SPECTYPE\n");
+  nsl_str_add(&s, "TARGETID,Z,ZWARN,SPECTYPE,PSF_ERROR,WAVE_ERROR_GI_PX\n");
   for (int i = 0; i < N - 100; i++) {
     double z = (double)(float)centre_z(i);
-    nsl_str_addf(&s, "%d,%.12f,0,GALAXY\n", 1000 + i, i % 20 == 1 ? z + 0.2 * (1 + z) : z);
+    nsl_str_addf(&s, "%d,%.12f,0,GALAXY,%s,0.7\n", 1000 + i, i % 20 == 1 ? z + 0.2 * (1 + z) : z, i % 2 ? "0.02" : "-0.05");
   }
-  nsl_str_add(&s, "1399,0.5,4,GALAXY\n1398,0,0,STAR\n7,0.5,0,GALAXY\n");
+  nsl_str_add(&s, "1399,0.5,4,GALAXY,0,0\n1398,0,0,STAR,0,0\n7,0.5,0,GALAXY,0,0\n");
   assert_ok(nsl_write_file(TRUTH, s.text, s.n, &test_err));
   nsl_str_free(&s);
 }
@@ -146,6 +146,22 @@ static void test_document(void **state)
   assert_true(fabs(get(doc, "snr_gi[2,3)", "outlier_0.02") - 0.2) < 1e-12);
   assert_true(get(doc, "flag:contaminated", "n") == 30 && get(doc, "mag[20,20.5)", "n") == 292);
   assert_null(nsl_json_get(doc, "mag[21,21.5)"));
+  /* Injected errors that the table has: every outlier has an odd number. */
+  assert_true(get(doc, "psf_error[0.01,0.03)", "n") == 150 && fabs(get(doc, "psf_error[0.01,0.03)", "outlier_0.02") - 0.1) < 1e-12);
+  assert_true(get(doc, "psf_error[-0.1,-0.03)", "n") == 142 && get(doc, "psf_error[-0.1,-0.03)", "outlier_0.02") == 0);
+  assert_true(get(doc, "wave_error_gi_px[0.5,1)", "n") == 292);
+  assert_null(nsl_json_get(doc, "trace_error_px[-0.1,0.1)")); /* the table does not tell */
+  /* Tiles: every matched source is in one, in ascending order. */
+  const nsl_json *tiles = nsl_json_get(doc, "tiles");
+  double in_tiles = 0, lost = 0, last = -1;
+  for (int k = 0; k < (int)nsl_json_length(tiles); k++) {
+    const nsl_json *t = nsl_json_at(tiles, k);
+    assert_true(nsl_json_get_f64(t, "tile", -1) > last);
+    last = nsl_json_get_f64(t, "tile", -1);
+    in_tiles += nsl_json_get_f64(t, "n", 0);
+    lost += nsl_json_get_f64(t, "n_no_pdf", 0);
+  }
+  assert_true(nsl_json_length(tiles) > 1 && in_tiles == 292 && lost == 8);
   /* The worst are the outliers, the highest odds (lowest i) first. */
   const nsl_json *worst = nsl_json_get(doc, "worst");
   assert_int_equal(nsl_json_length(worst), 12);
