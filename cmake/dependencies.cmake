@@ -1,6 +1,7 @@
 # Every foreign library as one interface target, so that a missing one is named together with its Debian package.
 find_package(PkgConfig REQUIRED)
 find_package(MPI REQUIRED COMPONENTS C)
+find_package(Threads REQUIRED)
 
 function(noslit_dependency target package)
   set(names ${ARGN})

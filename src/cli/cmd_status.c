@@ -1,4 +1,5 @@
 /* noslit status: where a survey stands, from its files alone. */
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,8 @@
 #include "noslit/io/json.h"
 #include "noslit/par/ledger.h"
 #include "noslit/pipe/config_load.h"
+
+#define THREADS 8 /* more than cores: they wait for the file system */
 
 enum { DONE, MISSING, CORRUPT, STALE, QUARANTINED, N_STATES };
 static const char *const state_names[N_STATES] = {"done", "missing", "corrupt", "stale", "quarantined"};
@@ -29,13 +32,24 @@ typedef struct {
   nsl_json *proof, *last_run;
 } status;
 
-static nsl_status look_at_tile(status *s, size_t i, nsl_error *err)
+/* What one thread finds: a stripe of the tiles, since looking is waiting for the file system. Counts are added up afterwards. */
+typedef struct {
+  status *s;
+  size_t first, step;
+  int every;
+  int64_t count[N_STATES], rows, poor;
+  nsl_status st;
+  nsl_error err;
+} looker;
+
+static nsl_status look_at_tile(looker *l, size_t i)
 {
+  status *s = l->s;
   const nsl_plan_tile *t = &s->plan.tiles[i];
   nsl_tile_head head;
   nsl_tile_state state;
   char why[NSL_ERROR_TEXT_MAX];
-  nsl_status st = nsl_tile_check(&s->expects, t, s->full, &head, &state, why, sizeof why, err);
+  nsl_status st = nsl_tile_check(&s->expects, t, s->full, &head, &state, why, sizeof why, &l->err);
   if (st != NSL_OK) { return st; }
   static const int plain[] = {
       [NSL_TILE_DONE] = DONE, [NSL_TILE_MISSING] = MISSING, [NSL_TILE_CORRUPT] = CORRUPT, [NSL_TILE_STALE] = STALE};
@@ -43,10 +57,10 @@ static nsl_status look_at_tile(status *s, size_t i, nsl_error *err)
   const nsl_quarantined *q = mine == DONE ? NULL : nsl_quarantine_find(&s->quarantine, t->tile);
   if (q) { mine = QUARANTINED; }
   s->state[i] = (unsigned char)mine;
-  s->count[mine]++;
+  l->count[mine]++;
   if (mine == DONE) {
-    s->rows += head.n_rows;
-    s->poor += head.n_exposures_lost > 0;
+    l->rows += head.n_rows;
+    l->poor += head.n_exposures_lost > 0;
   }
   if (mine == DONE && head.n_exposures_lost > 0 && s->why_wanted) {
     s->why[i] = nsl_strf("%d of its exposures could not be read; its sources are flagged (exposure_lost)", head.n_exposures_lost);
@@ -55,6 +69,42 @@ static nsl_status look_at_tile(status *s, size_t i, nsl_error *err)
     s->why[i] = q ? nsl_strf("%s (after %d attempts, %s)", q->reason, q->attempts, q->utc) : nsl_strdup(why);
   }
   return NSL_OK;
+}
+
+static void *look(void *argument)
+{
+  looker *l = argument;
+  for (size_t i = l->first; i < l->s->plan.n_tiles && l->st == NSL_OK; i += l->step) {
+    if (l->every || l->s->chosen[i]) { l->st = look_at_tile(l, i); }
+  }
+  return NULL;
+}
+
+/* HDF5 reads (--full) are for one thread: the library has a lock or none. */
+static nsl_status look_at_tiles(status *s, int every, nsl_error *err)
+{
+  looker lookers[THREADS];
+  pthread_t thread[THREADS];
+  int n = s->full || s->plan.n_tiles < 1000 ? 1 : THREADS, started[THREADS] = {0};
+  nsl_status st = NSL_OK;
+  for (int k = 0; k < n; k++) {
+    lookers[k] = (looker){.s = s, .first = (size_t)k, .step = (size_t)n, .every = every, .err = NSL_ERROR_INIT};
+    started[k] = k > 0 && pthread_create(&thread[k], NULL, look, &lookers[k]) == 0;
+  }
+  for (int k = 0; k < n; k++) {
+    if (!started[k]) { look(&lookers[k]); }
+  }
+  for (int k = 0; k < n; k++) {
+    if (started[k]) { pthread_join(thread[k], NULL); }
+    for (int c = 0; c < N_STATES; c++) { s->count[c] += lookers[k].count[c]; }
+    s->rows += lookers[k].rows;
+    s->poor += lookers[k].poor;
+    if (lookers[k].st != NSL_OK && st == NSL_OK) {
+      st = lookers[k].st;
+      if (err) { *err = lookers[k].err; }
+    }
+  }
+  return st;
 }
 
 /* Which tiles are spoken of: those named, those of a wanted state, all without a selection. */
@@ -99,9 +149,7 @@ static nsl_status gather(status *s, nsl_error *err)
   if (!s->chosen || !s->state || !s->why) { NSL_THROW(err, NSL_E_NOMEM, "no memory"); }
   NSL_TRY(nsl_plan_choose(s->cfg, &s->plan, s->select, s->chosen, err));
   int every = nsl_select_is_all(s->select) || nsl_select_failed(s->select) || nsl_select_stale(s->select);
-  for (size_t i = 0; i < s->plan.n_tiles; i++) {
-    if (every || s->chosen[i]) { NSL_TRY(look_at_tile(s, i, err)); }
-  }
+  NSL_TRY(look_at_tiles(s, every, err));
   s->orphans = count_orphans(s);
   if (nsl_proof_read(&s->expects, &s->plan, &s->proof_valid, &s->proof, &why) != NSL_OK) { nsl_warn(&s->cli->log, "%s", why.text); }
   /* The proof speaks of the moment it was written; the files speak of now. */

@@ -249,6 +249,9 @@ nsl_status nsl_tile_check(const nsl_tile_expectation *e, const nsl_plan_tile *ti
     if (err) { *err = found; }
     free(path);
     return st;
+  } else if (st == NSL_E_MISMATCH) { /* of another version of the program, and whole for all we know */
+    *state = NSL_TILE_STALE;
+    snprintf(why, size, "%s", found.text);
   } else if (st != NSL_OK) {
     *state = NSL_TILE_CORRUPT;
     snprintf(why, size, "%s", found.text);
