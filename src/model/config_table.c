@@ -38,6 +38,8 @@ const nsl_key nsl_config_keys[] = {
 
     {"run.model", NSL_KEY_PATH, O, "", 0, 0, NULL, NULL, "trained network"},
     {"run.samples", NSL_KEY_INT, S, "", 1, 10000, "128", NULL, "Monte Carlo dropout samples per source"},
+    {"run.mc_error", NSL_KEY_REAL, S, "nat", 0, 1, "0", NULL,
+     "stop sampling a source when its PDF's Monte Carlo error is below this; 0: always all samples"},
     {"run.batch", NSL_KEY_INT, S, "", 1, 1024, "64", NULL, "stamps per network batch"},
     {"run.max_attempts", NSL_KEY_INT, O, "", 1, 100, "3", NULL, "failures of a tile before it is quarantined"},
     {"run.lease_s", NSL_KEY_REAL, O, "s", 1, 86400, "300", NULL, "a worker silent for longer is taken for lost"},

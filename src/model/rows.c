@@ -37,8 +37,8 @@ int nsl_rows_alloc(nsl_rows *rows, size_t n, const nsl_pdf_grid *grid)
     nsl_rows_free(rows);
     return 0;
   }
-  float *redshifts[] = {rows->z_mode,          rows->z_median,        rows->z_mean,      rows->z_lo68, rows->z_hi68,
-                        rows->sigma_epistemic, rows->sigma_aleatoric, rows->mutual_info, rows->odds,   rows->p_good};
+  float *redshifts[] = {rows->z_mode,          rows->z_median,    rows->z_mean, rows->z_lo68, rows->z_hi68,  rows->sigma_epistemic,
+                        rows->sigma_aleatoric, rows->mutual_info, rows->odds,   rows->p_good, rows->mc_error};
   for (size_t c = 0; c < sizeof redshifts / sizeof *redshifts; c++) {
     for (size_t i = 0; i < n; i++) { redshifts[c][i] = NAN; }
   }

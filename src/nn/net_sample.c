@@ -87,13 +87,14 @@ static void affine_samples(nsl_net *net, int dropout, const nsl_dropout_key *dro
             net->mc_result, (int)size);
 }
 
-static void sample_element(nsl_net *net, int dropout, nsl_run *run, nsl_dropout_key *drop, int element, int n_samples,
+static void sample_element(nsl_net *net, int dropout, nsl_run *run, nsl_dropout_key *drop, int element, int n_samples, int piece,
                            nsl_mc_sink *sink, void *ctx)
 {
   const nsl_node_state *out = &net->states[net->output];
   if (dropout >= 0 && out->stochastic) { affine_parts(net, dropout, run); }
-  for (int sample = 0; sample < n_samples; sample += net->mc_chunk) {
-    int count = n_samples - sample < net->mc_chunk ? n_samples - sample : net->mc_chunk;
+  int most = piece > 0 && piece < net->mc_chunk ? piece : net->mc_chunk, enough = 0;
+  for (int sample = 0; sample < n_samples && !enough; sample += most) {
+    int count = n_samples - sample < most ? n_samples - sample : most;
     const float *outputs = net->mc_result;
     drop->sample = (uint32_t)sample;
     run->n = count;
@@ -106,12 +107,12 @@ static void sample_element(nsl_net *net, int dropout, nsl_run *run, nsl_dropout_
       nsl_net_run_nodes(net, net->n_deterministic, net->graph.n, run);
       outputs = out->out;
     }
-    sink(ctx, element, sample, count, outputs);
+    enough = sink(ctx, element, sample, count, outputs);
   }
 }
 
 nsl_status nsl_net_sample(nsl_net *net, int n, const float *const *inputs, uint64_t seed, const uint64_t *keys, int n_samples,
-                          nsl_mc_sink *sink, void *ctx, nsl_error *err)
+                          int piece, nsl_mc_sink *sink, void *ctx, nsl_error *err)
 {
   nsl_status st = nsl_net_check_call(net, n, NSL_MODE_SAMPLE, keys, err);
   if (st != NSL_OK) { return st; }
@@ -128,7 +129,7 @@ nsl_status nsl_net_sample(nsl_net *net, int n, const float *const *inputs, uint6
       samples.batched = 1;
       samples.drop = &drop;
       samples.sample_element = e;
-      sample_element(net, dropout, &samples, &drop, first + e, n_samples, sink, ctx);
+      sample_element(net, dropout, &samples, &drop, first + e, n_samples, piece, sink, ctx);
     }
   }
   return NSL_OK;

@@ -8,16 +8,18 @@
 #include "pipe/infer_samples.h"
 
 #define LOW_SNR 1.0f
+#define PIECE 32 /* samples between two looks at the error; fewer than a dozen say less than none (prototype, second round) */
 #define EXPONENT 0x7f800000u /* all bits set: infinity or NaN */
 
 struct nsl_infer {
   nsl_model model;
   nsl_net *net;
   int n_samples, max_batch;
+  double mc_error; /* sampling of a source ends below it; 0: never early */
   uint64_t seed;
   nsl_sample_kernel kernel;
   nsl_samples *samples; /* [max_batch] */
-  float *sums;          /* [max_batch][grid.n], what samples[i].sum points to */
+  float *sums;          /* [2][max_batch][grid.n], what sum and odd of samples[i] point to */
   float *x, *v, *aux;   /* a batch of inputs */
   float *prob;          /* [grid.n] */
   uint64_t *keys;       /* [max_batch] */
@@ -25,6 +27,8 @@ struct nsl_infer {
 };
 
 const nsl_model *nsl_infer_model(const nsl_infer *inf) { return &inf->model; }
+
+void nsl_infer_stop_at(nsl_infer *inf, double mc_error) { inf->mc_error = mc_error; }
 
 void nsl_infer_uncalibrated(nsl_infer *inf) { inf->model.calibration = (nsl_calibration){0}; }
 
@@ -60,7 +64,7 @@ nsl_status nsl_infer_new(const char *model_path, const nsl_instrument *inst, int
   NSL_TRY(nsl_sample_kernel_init(&inf->kernel, &inf->model, err));
   size_t bins = (size_t)inf->model.grid.n;
   inf->samples = calloc(n, sizeof *inf->samples);
-  inf->sums = malloc(n * bins * sizeof *inf->sums);
+  inf->sums = malloc(2 * n * bins * sizeof *inf->sums);
   inf->x = malloc(n * NSL_STAMP_PIXELS * sizeof *inf->x);
   inf->v = malloc(n * NSL_STAMP_PIXELS * sizeof *inf->v);
   inf->aux = malloc(n * NSL_AUX * sizeof *inf->aux);
@@ -70,7 +74,10 @@ nsl_status nsl_infer_new(const char *model_path, const nsl_instrument *inst, int
   if (!inf->samples || !inf->sums || !inf->x || !inf->v || !inf->aux || !inf->prob || !inf->keys || !inf->where) {
     NSL_THROW(err, NSL_E_NOMEM, "inference on %d stamps at a time: lower run.batch", max_batch);
   }
-  for (size_t i = 0; i < n; i++) { inf->samples[i].sum = inf->sums + i * bins; }
+  for (size_t i = 0; i < n; i++) {
+    inf->samples[i].sum = inf->sums + i * bins;
+    inf->samples[i].odd = inf->sums + (n + i) * bins;
+  }
   *out = inf;
   inf = NULL;
 cleanup:
@@ -78,12 +85,13 @@ cleanup:
   return st;
 }
 
-static void take_samples(void *ctx, int element, int sample0, int count, const float *outputs)
+static int take_samples(void *ctx, int element, int sample0, int count, const float *outputs)
 {
   (void)sample0;
   nsl_infer *inf = ctx;
   size_t size = inf->model.head == NSL_HEAD_BINS ? (size_t)inf->model.grid.n : 2;
   for (int t = 0; t < count; t++) { nsl_samples_add(&inf->kernel, &inf->samples[element], outputs + (size_t)t * size); }
+  return inf->mc_error > 0 && nsl_samples_error(&inf->kernel, &inf->samples[element]) < inf->mc_error;
 }
 
 void nsl_infer_stamp_facts(const nsl_stamp *s, nsl_rows *rows, size_t i)
@@ -135,6 +143,7 @@ static void fill_pdf(nsl_infer *inf, const nsl_samples *samples, nsl_rows *rows,
   rows->sigma_aleatoric[i] = (float)(narrower * spread.sigma_aleatoric);
   rows->mutual_info[i] = (float)fmax(raw.entropy - spread.mean_entropy, 0);
   rows->n_samples[i] = samples->n;
+  rows->mc_error[i] = (float)spread.mc_error;
   nsl_calibration_facts facts = nsl_infer_facts(rows, i);
   rows->p_good[i] = (float)nsl_calibration_p_good(calibration, at, &facts, s.odds);
   if (nsl_calibration_is_unusual(calibration, at, &facts)) { rows->flags[i] |= NSL_FLAG_UNUSUAL; }
@@ -171,7 +180,8 @@ static nsl_status run_batch(nsl_infer *inf, int n, nsl_rows *rows, size_t first,
 {
   const float *inputs[3];
   nsl_model_inputs(&inf->model, inf->x, inf->v, inf->aux, inputs);
-  nsl_status st = nsl_net_sample(inf->net, n, inputs, inf->seed, inf->keys, inf->n_samples, take_samples, inf, err);
+  nsl_status st = nsl_net_sample(inf->net, n, inputs, inf->seed, inf->keys, inf->n_samples, inf->mc_error > 0 ? PIECE : 0,
+                                 take_samples, inf, err);
   if (st != NSL_OK) { return st; }
   for (int k = 0; k < n; k++) { fill_pdf(inf, &inf->samples[k], rows, first + inf->where[k]); }
   return NSL_OK;

@@ -95,9 +95,10 @@ void nsl_sample_kernel_free(nsl_sample_kernel *k)
 
 void nsl_samples_clear(const nsl_sample_kernel *k, nsl_samples *s)
 {
-  float *sum = s->sum;
+  float *sum = s->sum, *odd = s->odd;
   memset(sum, 0, (size_t)k->grid.n * sizeof *sum);
-  *s = (nsl_samples){.sum = sum};
+  memset(odd, 0, (size_t)k->grid.n * sizeof *odd);
+  *s = (nsl_samples){.sum = sum, .odd = odd};
 }
 
 static void add_moments(nsl_samples *s, double mean, double var, double entropy)
@@ -126,6 +127,7 @@ static void add_logits(nsl_sample_kernel *k, nsl_samples *s, const float *logits
   }
   float per_sum = 1 / sums.s;
   for (int i = 0; i < n; i++) { s->sum[i] += e[i] * per_sum; }
+  for (int i = 0; i < n && s->n % 2; i++) { s->odd[i] += e[i] * per_sum; }
   double mean = (double)sums.si / (double)sums.s;
   add_moments(s, mean, (double)sums.sii / (double)sums.s - mean * mean, log((double)sums.s) - (double)sums.sd / (double)sums.s);
 }
@@ -156,6 +158,7 @@ static void add_gaussian(nsl_sample_kernel *k, nsl_samples *s, const float *outp
   for (int i = 0; i < g->n; i++) {
     double p = (double)mass[i] / total;
     s->sum[i] += (float)p;
+    s->odd[i] += s->n % 2 ? (float)p : 0;
     si += p * i;
     sii += p * i * i;
     if (p > 0) { entropy -= p * log(p); }
@@ -173,6 +176,20 @@ void nsl_samples_add(nsl_sample_kernel *k, nsl_samples *s, const float *output)
   s->n++;
 }
 
+double nsl_samples_error(const nsl_sample_kernel *k, const nsl_samples *s)
+{
+  int n_odd = s->n / 2, n_even = s->n - n_odd;
+  if (n_odd == 0) { return INFINITY; }
+  float per_odd = 1 / (float)n_odd, per_even = 1 / (float)n_even, per_n = 1 / (float)s->n;
+  double sum = 0;
+  for (int i = 0; i < k->grid.n; i++) {
+    float p = s->sum[i] * per_n, d = s->odd[i] * per_odd - (s->sum[i] - s->odd[i]) * per_even;
+    sum += p > 1e-12f ? (double)(d * d / p) : 0;
+  }
+  /* The halves differ by twice what their mean is off by (in the rms). */
+  return sum / 8;
+}
+
 int nsl_samples_finish(const nsl_sample_kernel *k, const nsl_samples *s, float *prob, nsl_samples_spread *spread)
 {
   if (s->n == 0 || s->bad) { return 0; }
@@ -183,5 +200,6 @@ int nsl_samples_finish(const nsl_sample_kernel *k, const nsl_samples *s, float *
   spread->sigma_epistemic = k->grid.du * sqrt(var > 0 ? var : 0);
   spread->sigma_aleatoric = k->grid.du * sqrt(s->var * per_n);
   spread->mean_entropy = s->entropy * per_n;
+  spread->mc_error = nsl_samples_error(k, s);
   return 1;
 }

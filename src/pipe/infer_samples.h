@@ -9,7 +9,7 @@ typedef struct {
   int n, bad;                       /* samples added; 1 once a sample was not finite */
   float centre;                     /* bin that moments are counted from */
   double mean, mean2, var, entropy; /* sums over samples of: mean bin, its square, variance in bins^2, entropy */
-  float *sum;                       /* [grid.n] sum of the samples' probabilities */
+  float *sum, *odd;                 /* [grid.n] sum of the samples' probabilities, and of every second one's */
 } nsl_samples;
 
 /* Scratch shared by all sources: allocated once. */
@@ -28,9 +28,14 @@ void nsl_samples_clear(const nsl_sample_kernel *k, nsl_samples *s);
 /* Adds one output of the network: logits [grid.n], or {mean z, ln variance}. */
 void nsl_samples_add(nsl_sample_kernel *k, nsl_samples *s, const float *output);
 
+/* How far the mean PDF may still be from that of endless samples: their Kullback-Leibler divergence to second order, sum (dp)^2 / 2p,
+ * the variance of dp estimated from the means of the odd and of the even samples. Infinite below two samples. */
+double nsl_samples_error(const nsl_sample_kernel *k, const nsl_samples *s);
+
 typedef struct {
   double sigma_epistemic, sigma_aleatoric; /* in ln(1+z) */
   double mean_entropy;                     /* of the samples, nats */
+  double mc_error;                         /* nsl_samples_error */
 } nsl_samples_spread;
 
 /* Mean PDF (sum 1) into prob [grid.n]. 0 when there is none: no sample, or one that was not finite. */

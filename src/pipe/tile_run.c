@@ -39,6 +39,7 @@ nsl_status nsl_tile_runner_new(const nsl_config *cfg, const nsl_log *log, nsl_ti
   NSL_TRY(nsl_instrument_load(nsl_config_text(cfg, "instrument.file"), r->inst, err));
   NSL_TRY(nsl_infer_new(nsl_config_text(cfg, "run.model"), r->inst, (int)nsl_config_int(cfg, "run.samples"), (int)r->batch_size,
                         (uint64_t)nsl_config_int(cfg, "survey.seed"), &r->infer, err));
+  nsl_infer_stop_at(r->infer, nsl_config_real(cfg, "run.mc_error"));
   NSL_TRY(nsl_exposure_cache_new((int)nsl_config_int(cfg, "run.exposure_cache"), &r->exposures, err));
   if (!nsl_stamp_set_alloc(&r->batch, r->batch_size)) { NSL_THROW(err, NSL_E_NOMEM, "no memory for %zu stamps", r->batch_size); }
   r->expected = (nsl_tile_expectation){.workdir = nsl_config_text(cfg, "survey.workdir"),

@@ -196,17 +196,18 @@ static double train_step(bench *b)
   return nsl_clock_cpu_s() - start;
 }
 
-static void sink(void *ctx, int element, int sample0, int count, const float *outputs)
+static int sink(void *ctx, int element, int sample0, int count, const float *outputs)
 {
   (void)element, (void)sample0, (void)count;
   *(double *)ctx += (double)outputs[0];
+  return 0;
 }
 
 static double sample(bench *b, int n_samples)
 {
   nsl_error err = NSL_ERROR_INIT;
   double sum = 0.0, start = nsl_clock_cpu_s();
-  if (nsl_net_sample(b->infer, b->n, b->views, 1, b->keys, n_samples, sink, &sum, &err) != NSL_OK) { die(&err); }
+  if (nsl_net_sample(b->infer, b->n, b->views, 1, b->keys, n_samples, 0, sink, &sum, &err) != NSL_OK) { die(&err); }
   return nsl_clock_cpu_s() - start;
 }
 

@@ -8,7 +8,7 @@ import numpy as np
 COLUMNS = {"object_id": "i8", "ra": "f8", "dec": "f8", "tile": "i8", "mag": "f4", "z_mode": "f4", "z_median": "f4", "z_mean": "f4",
            "z_lo68": "f4", "z_hi68": "f4", "sigma_epistemic": "f4", "sigma_aleatoric": "f4", "mutual_info": "f4", "odds": "f4", "p_good": "f4",
            "snr_gv": "f4", "snr_gi": "f4", "n_exp_gv": "i4", "n_exp_gi": "i4", "coverage_gv": "f4", "coverage_gi": "f4",
-           "contamination": "f4", "flags": "u4", "n_samples": "i4"}
+           "contamination": "f4", "flags": "u4", "n_samples": "i4", "mc_error": "f4"}
 
 
 def layout(path):

@@ -77,7 +77,7 @@ def make(n, rng):
         "coverage_gi": np.ones(n, "f4"),
         "contamination": np.clip(rng.exponential(0.08, n), 0, 1).astype("f4"),
         "flags": np.zeros(n, "u4"),
-        "n_samples": np.full(n, 128, "i4"),
+        "n_samples": np.full(n, 128, "i4"), "mc_error": np.full(n, 1e-3, "f4"),
     }
     c["flags"] |= np.where(c["contamination"] > 0.2, 1 << 5, 0).astype("u4")
     c["flags"] |= np.where(c["n_exp_gi"] < 2, 1 << 8, 0).astype("u4")
@@ -100,7 +100,7 @@ def write_catalogue(path, c, density):
         f.create_dataset("data/pdfs", data=density.astype("f4"), chunks=(min(n, 512), BINS), compression=1, shuffle=True)
         for k, v in c.items():
             f.create_dataset(f"ancil/{k}", data=v)
-        f.attrs.update(format=np.bytes_("noslit-catalogue"), version=2, complete=1, order=ORDER, n_rows=n, n_tiles=1,
+        f.attrs.update(format=np.bytes_("noslit-catalogue"), version=3, complete=1, order=ORDER, n_rows=n, n_tiles=1,
                        n_tiles_left_out=0, pdf_n=BINS, pdf_u0=U0, pdf_du=DU)
         for k in ("content_hash", "config_hash", "model_hash", "instrument_hash", "plan_hash"):
             f.attrs[k] = np.bytes_("0" * 32)

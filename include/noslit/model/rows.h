@@ -34,7 +34,8 @@ typedef enum { NSL_COL_I64, NSL_COL_F64, NSL_COL_F32, NSL_COL_I32, NSL_COL_U32 }
   X(coverage_gi, float, NSL_COL_F32, "", "stat.fit.completeness", "fraction of the GI range seen")                           \
   X(contamination, float, NSL_COL_F32, "", "phot.flux;arith.ratio", "expected neighbours' light over all light, worse band") \
   X(flags, uint32_t, NSL_COL_U32, "", "meta.code.qual", "quality bits, see docs/formats.md")                                 \
-  X(n_samples, int32_t, NSL_COL_I32, "", "meta.number", "dropout samples behind the PDF")
+  X(n_samples, int32_t, NSL_COL_I32, "", "meta.number", "dropout samples behind the PDF")                                    \
+  X(mc_error, float, NSL_COL_F32, "nat", "stat.error", "Monte Carlo error of the PDF: its divergence from that of endless samples")
 
 typedef struct {
   const char *name, *unit, *ucd, *description;

@@ -11,7 +11,7 @@
 #include "noslit/pipe/tile_file.h"
 
 #define NSL_CATALOGUE_FORMAT "noslit-catalogue"
-#define NSL_CATALOGUE_VERSION 2
+#define NSL_CATALOGUE_VERSION 3
 
 /* What the root's attributes say. */
 typedef struct {

@@ -14,6 +14,9 @@ nsl_status nsl_infer_new(const char *model_path, const nsl_instrument *inst, int
                          nsl_infer **out, nsl_error *err);
 void nsl_infer_free(nsl_infer *inf);
 const nsl_model *nsl_infer_model(const nsl_infer *inf);
+/* From here on a source gets samples, 32 at a time, only until the error of its mean PDF (nats, see mc_error in docs/formats.md) is
+ * below this, n_samples at most. 0, as at first: always n_samples. */
+void nsl_infer_stop_at(nsl_infer *inf, double mc_error);
 /* From here on PDFs are as the network gives them. */
 void nsl_infer_uncalibrated(nsl_infer *inf);
 

@@ -9,12 +9,13 @@ typedef struct {
   size_t size;
 } collected;
 
-static void collect(void *ctx, int element, int sample0, int count, const float *outputs)
+static int collect(void *ctx, int element, int sample0, int count, const float *outputs)
 {
   collected *c = ctx;
   memcpy(c->x + ((size_t)element * (size_t)c->n_samples + (size_t)sample0) * c->size, outputs,
          (size_t)count * c->size * sizeof(float));
   c->calls++;
+  return 0;
 }
 
 static size_t output_size(const nsl_graph *g)
@@ -61,7 +62,7 @@ static void check_same_as_passes(const nsl_graph *g, int n, int n_samples, int t
   uint64_t keys[8] = {7, 9, 1ull << 40, 3, 4, 5, 6, 8};
   size_t size = output_size(g);
   collected c = {.n_samples = n_samples, .size = size, .x = malloc((size_t)n * (size_t)n_samples * size * sizeof(float))};
-  assert_ok(nsl_net_sample(net, n, (const float *const *)inputs, 33, keys, n_samples, collect, &c, &test_err));
+  assert_ok(nsl_net_sample(net, n, (const float *const *)inputs, 33, keys, n_samples, 0, collect, &c, &test_err));
   double spread = 0.0, scale = 0.0;
   for (int t = 0; t < n_samples; t += t < 3 ? 1 : 41) {
     const float *out;
@@ -166,7 +167,7 @@ static void check_bits(const nsl_graph *g, int n, int n_samples)
       assert_ok(nsl_net_forward(net, count, views, NSL_MODE_EVAL, NULL, &out, &test_err));
       memcpy(evals + (size_t)from * size, out, (size_t)count * size * sizeof(float));
       collected c = {.n_samples = n_samples, .size = size, .x = samples + (size_t)(from * n_samples) * size};
-      assert_ok(nsl_net_sample(net, count, views, 2, keys + from, n_samples, collect, &c, &test_err));
+      assert_ok(nsl_net_sample(net, count, views, 2, keys + from, n_samples, 0, collect, &c, &test_err));
       assert_int_equal(c.calls, count);
     }
     if (b == 0) {
@@ -212,7 +213,7 @@ static void test_a_graph_without_dropout_gives_equal_samples(void **state)
   add_node(&g, "y", (nsl_node){.op = NSL_OP_RELU, .n_in = 1, .in = {x}});
   assert_ok(nsl_net_new(&g, 2, 0, 1, &net, &test_err));
   collected c = {.n_samples = 3, .size = 2, .x = got};
-  assert_ok(nsl_net_sample(net, 2, inputs, 1, NULL, 3, collect, &c, &test_err));
+  assert_ok(nsl_net_sample(net, 2, inputs, 1, NULL, 3, 0, collect, &c, &test_err));
   const float want[] = {0, 0, 0, 0, 0, 0, 1, 2, 1, 2, 1, 2};
   assert_memory_equal(got, want, sizeof want);
   nsl_error err;
@@ -242,7 +243,7 @@ static void test_mask_statistics(void **state)
   for (int i = 0; i < N; i++) { keys[i] = (uint64_t)i; }
   collected c = {.n_samples = T, .size = C, .x = got};
   const float *inputs[] = {in};
-  assert_ok(nsl_net_sample(net, N, inputs, 1, keys, T, collect, &c, &test_err));
+  assert_ok(nsl_net_sample(net, N, inputs, 1, keys, T, 0, collect, &c, &test_err));
   double dropped = 0, both = 0;
   for (int i = 0; i < N * T; i++) {
     for (int k = 0; k < C; k++) {

@@ -47,6 +47,7 @@ static inline void synthetic_row(nsl_rows *rows, size_t i, int order, nsl_tile_i
   rows->mutual_info[i] = 0.01f;
   rows->odds[i] = (float)s.odds;
   rows->n_samples[i] = 16;
+  rows->mc_error[i] = 0.01f;
 }
 
 /* n rows with ids first_id, first_id + 3, ... */

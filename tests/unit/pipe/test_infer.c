@@ -134,6 +134,45 @@ static void test_bad_stamps_harm_no_other(void **state)
   stamps_drop(&set);
 }
 
+/* A source that is told to stop has the same bits as one that had so many samples from the start. */
+static void test_samples_until_the_error_is_small(void **state)
+{
+  (void)state;
+  enum { MOST = 160 };
+  nsl_stamp_set set;
+  nsl_rows full, some, same;
+  nsl_infer *inf;
+  write_model();
+  fill(&set);
+  assert_ok(nsl_infer_new(PATH, NULL, MOST, 4, 3, &inf, &test_err));
+  const nsl_pdf_grid *grid = &nsl_infer_model(inf)->grid;
+  assert_true(nsl_rows_alloc(&full, N, grid) && nsl_rows_alloc(&some, N, grid) && nsl_rows_alloc(&same, N, grid));
+  assert_ok(nsl_infer_run(inf, &set, &full, 0, &test_err));
+  double limit = 1e-9;
+  for (size_t i = 0; i < N; i++) {
+    assert_true(full.n_samples[i] == MOST && full.mc_error[i] > 0);
+    limit = fmax(limit, 2.5 * (double)full.mc_error[i]); /* about the error of 64 */
+  }
+  nsl_infer_stop_at(inf, limit);
+  assert_ok(nsl_infer_run(inf, &set, &some, 0, &test_err));
+  int fewer = 0;
+  for (size_t i = 0; i < N; i++) {
+    assert_true(some.n_samples[i] % 32 == 0 && some.n_samples[i] <= MOST);
+    assert_true((double)some.mc_error[i] < limit || some.n_samples[i] == MOST);
+    fewer += some.n_samples[i] < MOST;
+  }
+  assert_true(fewer > 0);
+  nsl_infer_free(inf);
+  assert_ok(nsl_infer_new(PATH, NULL, some.n_samples[0], 2, 3, &inf, &test_err));
+  assert_ok(nsl_infer_run(inf, &set, &same, 0, &test_err));
+  assert_same_row(&some, 0, &same, 0);
+  nsl_infer_free(inf);
+  nsl_rows_free(&full);
+  nsl_rows_free(&some);
+  nsl_rows_free(&same);
+  stamps_drop(&set);
+}
+
 /* Rows are moved back by the tilt, to whole pixels; a deeper stamp has larger weights, light of neighbours smaller ones. */
 static void test_inputs_are_straight_and_weighted(void **state)
 {
@@ -173,6 +212,7 @@ int main(void)
       cmocka_unit_test(test_rows_are_filled),
       cmocka_unit_test(test_the_batch_does_not_matter),
       cmocka_unit_test(test_bad_stamps_harm_no_other),
+      cmocka_unit_test(test_samples_until_the_error_is_small),
       cmocka_unit_test(test_inputs_are_straight_and_weighted),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

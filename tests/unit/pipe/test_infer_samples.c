@@ -30,7 +30,7 @@ static void compare_with_reference(int bins, double temperature, int n_samples)
   nsl_sample_kernel k;
   assert_ok(nsl_sample_kernel_init(&k, &m, &test_err));
   float *l = malloc((size_t)bins * sizeof *l), *prob = malloc((size_t)bins * sizeof *prob);
-  nsl_samples s = {.sum = malloc((size_t)bins * sizeof(float))};
+  nsl_samples s = {.sum = malloc((size_t)bins * sizeof(float)), .odd = malloc((size_t)bins * sizeof(float))};
   double *mean = calloc((size_t)bins, sizeof *mean), *p = malloc((size_t)bins * sizeof *p);
   double m1 = 0, m2 = 0, var = 0, entropy = 0;
   nsl_samples_clear(&k, &s);
@@ -62,6 +62,7 @@ static void compare_with_reference(int bins, double temperature, int n_samples)
   free(l);
   free(prob);
   free(s.sum);
+  free(s.odd);
   free(mean);
   free(p);
 }
@@ -81,8 +82,8 @@ static void test_extreme_and_bad_logits(void **state)
   nsl_model m = model_with(64, 1);
   nsl_sample_kernel k;
   assert_ok(nsl_sample_kernel_init(&k, &m, &test_err));
-  float sum[64], prob[64], l[64];
-  nsl_samples s = {.sum = sum};
+  float sum[64], odd[64], prob[64], l[64];
+  nsl_samples s = {.sum = sum, .odd = odd};
   nsl_samples_spread spread;
   for (int i = 0; i < 64; i++) { l[i] = i == 9 ? 3000 : -3000; }
   nsl_samples_clear(&k, &s);
@@ -110,8 +111,8 @@ static void test_gaussian_samples_become_a_mixture(void **state)
   m.head = NSL_HEAD_GAUSSIAN;
   nsl_sample_kernel k;
   assert_ok(nsl_sample_kernel_init(&k, &m, &test_err));
-  float sum[640], prob[640];
-  nsl_samples s = {.sum = sum};
+  float sum[640], odd[640], prob[640];
+  nsl_samples s = {.sum = sum, .odd = odd};
   nsl_samples_spread spread;
   const float outputs[2][2] = {{0.5f, -9.f}, {0.6f, -8.f}};
   nsl_samples_clear(&k, &s);
@@ -186,6 +187,45 @@ static void test_inputs_follow_their_formulae(void **state)
   stamps_drop(&set);
 }
 
+/* The error that the samples themselves tell is, on average, the divergence from the mean of very many. */
+static void test_error_is_the_divergence_from_endless_samples(void **state)
+{
+  (void)state;
+  enum { BINS = 40, ENDLESS = 40000, REPEATS = 600 };
+  nsl_model m = model_with(BINS, 1);
+  nsl_sample_kernel k;
+  nsl_samples_spread spread;
+  float sum[BINS], odd[BINS], truth[BINS], prob[BINS], l[BINS];
+  nsl_samples s = {.sum = sum, .odd = odd};
+  nsl_rng r = nsl_rng_make(9, NSL_RNG_TEST, 0, 0);
+  assert_ok(nsl_sample_kernel_init(&k, &m, &test_err));
+  double last = 0;
+  for (int n = 0; n <= 128; n = n ? 2 * n : 16) {
+    double told = 0, is = 0;
+    for (int repeat = 0; repeat < (n ? REPEATS : 1); repeat++) {
+      nsl_samples_clear(&k, &s);
+      assert_true(isinf(nsl_samples_error(&k, &s)));
+      for (int t = 0; t < (n ? n : ENDLESS); t++) {
+        double centre = 20 + 1.5 * nsl_rng_normal(&r);
+        for (int i = 0; i < BINS; i++) { l[i] = (float)(-0.5 * (i - centre) * (i - centre) / 9); }
+        nsl_samples_add(&k, &s, l);
+      }
+      assert_true(nsl_samples_finish(&k, &s, prob, &spread));
+      if (!n) {
+        memcpy(truth, prob, sizeof truth);
+        assert_true(spread.mc_error < 1e-4);
+        continue;
+      }
+      told += spread.mc_error / REPEATS;
+      for (int i = 0; i < BINS; i++) { is += (double)truth[i] * log((double)(truth[i] / prob[i])) / REPEATS; }
+    }
+    if (n && fabs(told / is - 1) > 0.2) { fail_msg("%d samples: told %.5f, is %.5f", n, told, is); }
+    if (n > 16) { assert_true(told < 0.7 * last); }
+    last = told;
+  }
+  nsl_sample_kernel_free(&k);
+}
+
 static void test_speed_of_softmaxes(void **state)
 {
   (void)state;
@@ -193,8 +233,8 @@ static void test_speed_of_softmaxes(void **state)
   nsl_model m = model_with(BINS, 1);
   nsl_sample_kernel k;
   assert_ok(nsl_sample_kernel_init(&k, &m, &test_err));
-  float *l = malloc(SAMPLES * BINS * sizeof *l), sum[BINS];
-  nsl_samples s = {.sum = sum};
+  float *l = malloc(SAMPLES * BINS * sizeof *l), sum[BINS], odd[BINS];
+  nsl_samples s = {.sum = sum, .odd = odd};
   nsl_rng r = nsl_rng_make(1, NSL_RNG_TEST, 0, 0);
   for (int t = 0; t < SAMPLES; t++) { make_logits(&r, BINS, l + t * BINS); }
   double best = 1;
@@ -218,6 +258,7 @@ int main(void)
       cmocka_unit_test(test_extreme_and_bad_logits),
       cmocka_unit_test(test_gaussian_samples_become_a_mixture),
       cmocka_unit_test(test_inputs_follow_their_formulae),
+      cmocka_unit_test(test_error_is_the_divergence_from_endless_samples),
       cmocka_unit_test(test_speed_of_softmaxes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -199,7 +199,7 @@ static void test_other_version(void **state)
   write_tile(2, &head);
   assert_ok(nsl_read_file(path, 1 << 24, &data, &n, &test_err));
   char *block = data + n - NSL_TILE_SEAL_BYTES, *seal = strstr(block, "\nseal=") + 1;
-  *strchr(block, '2') = '9';
+  *strchr(block, '0' + NSL_TILE_VERSION) = '9';
   nsl_hash_to_hex(nsl_hash_bytes(block, (size_t)(seal - block)), hex);
   memcpy(seal + 5, hex, 32);
   /* Not damaged, but of another program: the tile is to be made again with `run --stale`. */
@@ -213,7 +213,7 @@ static void test_other_version(void **state)
   assert_non_null(strstr(test_err.text, "format version 9"));
   assert_ok(nsl_tile_check(&expects, &planned, 0, &head, &is, why, sizeof why, &test_err));
   assert_int_equal(is, NSL_TILE_STALE);
-  assert_non_null(strstr(why, "format version 9; this program writes 2"));
+  assert_non_null(strstr(why, "format version 9; this program writes 3"));
   unlink(at);
   free(at);
   free(folder);
