@@ -6,15 +6,16 @@
  *     moves with y: for a tilted source their sum with a derivative (a convolution makes it) undoes the tilt.
  *  3. Extraction. flux [8][480] = sum q v x / sqrt(sum q^2 v + 0.01), asinh(flux / 3); coverage [8][480] = sum q^2 v.
  *  4. Joint grid. Each band's channels are interpolated to 624 points uniform in ln(lambda); a mask a band says where it is.
- *  5. Trunk. conv 9 taps, stride 2 -> [16][312]; plus a bias per channel from the hidden facts (the source's size broadens lines);
+ *  5. Trunk. conv 9 taps, stride 2 -> [24][312]; plus a bias per channel from the hidden facts (the source's size broadens lines);
  *     3 pre-activation residual blocks of 5 taps, dilations 1, 2, 4; GELU; 1x1 -> 12; GELU.
  *  6. Redshift. Correlation with rest-frame kernels, [12][312] -> [8][305]: a step in j is a shift of two grid points in
  *     ln(lambda), so of 2 x step in ln(1+z).
  *  7. Head. 2 residual blocks of 5 taps on the 8 channels, GELU, 1x1 -> 32, GELU. All that is costly or nonlinear ends here.
- *  8. Dropout of whole channels (the only one), then what is linear in the kept channels: 1x1 -> 2, interleave -> 610 steps of one
- *     grid step in ln(1+z), interpolation to the centres of the 640 bins, plus a learned bias per bin (the n(z) of training).
+ *  8. Dropout of whole channels (the only one), then what is linear in the kept channels: 1x1 -> 4, interleave -> 1220 steps of
+ * half a grid step in ln(1+z), interpolation to the centres of the bins, plus a learned bias per bin (the n(z) of training).
  *
- * Channel 1 of the last 1x1 convolution stands half a coarse step above channel 0, which gives back the resolution of the grid. */
+ * The channels of the last 1x1 convolution stand a quarter of a coarse step apart: logits that are straight lines between nodes as
+ * far apart as the grid's could not follow the PDF of a bright source, which is narrower than a grid step. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,8 +23,7 @@
 #include "builder.h"
 #include "noslit/nn/architectures.h"
 
-enum { BANDS = 2, HIDDEN = 96, TAPS = 5 };
-#define PLANES (getenv("X_PLANES") ? atoi(getenv("X_PLANES")) : 8)
+enum { BANDS = 2, HIDDEN = 96, PLANES = 8 /* correlation outputs */, TAPS = 5 };
 
 void nsl_eq_defaults(nsl_eq_options *o)
 {
@@ -33,23 +33,23 @@ void nsl_eq_defaults(nsl_eq_options *o)
                         .lambda0_a = {5200.0 - 239.5 * 7.12, 8300.0 - 239.5 * 8.53},
                         .dlambda_a = {7.12, 8.53},
                         .ln_lambda_min = log(3830.0),
-                        .ln_lambda_step = getenv("X_STEP") ? atof(getenv("X_STEP")) : 0.00158,
-                        .n_lambda = getenv("X_STEP") ? 2 * (int)(0.5 * 624 * 0.00158 / atof(getenv("X_STEP"))) : 624,
+                        .ln_lambda_step = 0.00158,
+                        .n_lambda = 624,
                         .n_bins = 640,
                         .u0 = 0.010,
                         .du = 0.0015,
-                        .channels = 16,
-                        .head_channels = getenv("X_HEAD") ? atoi(getenv("X_HEAD")) : 12,
+                        .channels = 24,
+                        .head_channels = 12,
                         .kernels = 4,
                         .tail_channels = 32,
-                        .phases = getenv("X_PHASES") ? atoi(getenv("X_PHASES")) : 2,
+                        .phases = 4,
                         .dropout = 0.1};
 }
 
 static nsl_status check_options(const nsl_eq_options *o, nsl_error *err)
 {
   if (o->ny < 1 || o->nx < 2 || o->n_aux < 1 || o->n_bins < 1 || o->channels < 1 || o->head_channels < 1 || o->kernels < 1 ||
-      o->tail_channels < 1) {
+      o->tail_channels < 1 || o->phases < 1) {
     return nsl_fail(err, NSL_E_VALUE, "network eq: every size must be at least 1");
   }
   if (o->n_lambda < 2 || o->n_lambda % 2 != 0) {

@@ -28,8 +28,8 @@ void nsl_samples_clear(const nsl_sample_kernel *k, nsl_samples *s);
 /* Adds one output of the network: logits [grid.n], or {mean z, ln variance}. */
 void nsl_samples_add(nsl_sample_kernel *k, nsl_samples *s, const float *output);
 
-/* How far the mean PDF may still be from that of endless samples: their Kullback-Leibler divergence to second order, sum (dp)^2 / 2p,
- * the variance of dp estimated from the means of the odd and of the even samples. Infinite below two samples. */
+/* How far the mean PDF may still be from that of endless samples: their Kullback-Leibler divergence to second order, sum (dp)^2 /
+ * 2p, the variance of dp estimated from the means of the odd and of the even samples. Infinite below two samples. */
 double nsl_samples_error(const nsl_sample_kernel *k, const nsl_samples *s);
 
 typedef struct {

@@ -86,10 +86,10 @@ static nsl_status score_mine(const nsl_train_check *c, const nsl_model *model, n
   size_t bins = (size_t)model->grid.n;
   nsl_sample_kernel kernel = {0};
   nsl_scorer scorer = {0};
-  nsl_samples samples = {.sum = malloc(bins * sizeof(float))};
+  nsl_samples samples = {.sum = malloc(bins * sizeof(float)), .odd = malloc(bins * sizeof(float))};
   float *prob = malloc(2 * bins * sizeof *prob), *density = prob + bins;
   const float *inputs[3], *output;
-  if (!samples.sum || !prob) { NSL_THROW(err, NSL_E_NOMEM, "validation"); }
+  if (!samples.sum || !samples.odd || !prob) { NSL_THROW(err, NSL_E_NOMEM, "validation"); }
   NSL_TRY(nsl_sample_kernel_init(&kernel, model, err));
   NSL_TRY(nsl_scorer_init(&scorer, &model->grid, err));
   nsl_model_inputs(model, b->x, b->v, b->aux, inputs);
@@ -121,6 +121,7 @@ cleanup:
   nsl_sample_kernel_free(&kernel);
   nsl_scorer_free(&scorer);
   free(samples.sum);
+  free(samples.odd);
   free(prob);
   return st;
 }

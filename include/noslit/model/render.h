@@ -26,8 +26,8 @@ typedef struct {
  * dy/deast, dy/dnorth} in px per arcsec (nsl_wcs_jacobian). re_arcsec 0 gives the PSF. Never fails: q, n are clamped. */
 void nsl_mix_from_shape(const nsl_shape *shape, double psf_sigma_px, const double sky_to_px[4], nsl_mix *out);
 
-/* How far the light of a row lies to the right of that of the row below it, px: the mean of x at given y of an ellipse is linear in y
- * (cov(x, y) / var(y)); of several Gaussians, the mean by their peaks. */
+/* How far the light of a row lies to the right of that of the row below it, px: the mean of x at given y of an ellipse is linear in
+ * y (cov(x, y) / var(y)); of several Gaussians, the mean by their peaks. */
 double nsl_mix_tilt(const nsl_mix *mix);
 
 /* rms width of the Gaussian PSF that has this radius of 80 % encircled energy (facts A2: FWHM = 1.3126 x it). */

@@ -14,7 +14,7 @@ typedef struct {
   int n_lambda;                         /* multiple of 2 */
   int n_bins;                           /* PDF bins, uniform in ln(1+z) */
   double u0, du;                        /* first edge and width */
-  int channels, head_channels, kernels; /* 16, 12, 4 */
+  int channels, head_channels, kernels; /* 24, 12, 4 */
   int phases;                           /* logits a coarse step of the correlation: 4 */
   int tail_channels;                    /* channels that dropout acts on, before the last linear layer */
   double dropout;                       /* rate, whole channels */

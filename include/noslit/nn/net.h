@@ -57,8 +57,8 @@ void nsl_net_zero_grad(nsl_net *net);
 
 /* Monte Carlo dropout: n_samples passes (sample = 0..n_samples-1) of n elements. Everything that does not depend on a dropout
  * node is computed once; the rest as batched GEMMs. Same numbers as n_samples SAMPLE forwards (a test says so).
- * Calls sink(ctx, element, sample0, count, outputs [count][size]) for every element, samples in order, at most `piece` at a time (0:
- * as many as is fast); an element whose sink returns other than 0 has had enough. */
+ * Calls sink(ctx, element, sample0, count, outputs [count][size]) for every element, samples in order, at most `piece` at a time
+ * (0: as many as is fast); an element whose sink returns other than 0 has had enough. */
 typedef int nsl_mc_sink(void *ctx, int element, int sample0, int count, const float *outputs);
 nsl_status nsl_net_sample(nsl_net *net, int n, const float *const *inputs, uint64_t seed, const uint64_t *keys, int n_samples,
                           int piece, nsl_mc_sink *sink, void *ctx, nsl_error *err);

@@ -125,7 +125,7 @@ static void test_rows_columns_are_distinct_and_described(void **state)
   (void)state;
   nsl_rows rows;
   assert_true(nsl_rows_alloc(&rows, 3, &grid));
-  assert_int_equal(nsl_n_row_columns, 24);
+  assert_int_equal(nsl_n_row_columns, 25);
   for (int c = 0; c < nsl_n_row_columns; c++) {
     assert_non_null(nsl_rows_column(&rows, c));
     assert_true(*nsl_row_columns[c].description && *nsl_row_columns[c].ucd);
