@@ -7,6 +7,14 @@ cd "$(dirname "$0")/.."
 install_missing $build_needs $test_needs $python_needs
 build_noslit release
 
+if [ ! -x "$root/build/qp-venv/bin/python" ] && [ -z "${NOSLIT_QP_PYTHON:-}" ]; then
+  say "qp from PyPI, for the test that it reads the catalogue"
+  if ! { timeout 60 python3 -m venv "$root/build/qp-venv" && timeout 300 "$root/build/qp-venv/bin/pip" install -q qp-prob h5py; } > "$root/build/qp-venv.log" 2>&1; then
+    echo "   not reachable (build/qp-venv.log): that test is skipped"
+    rm -rf "$root/build/qp-venv"
+  fi
+fi
+
 say "the unit tests again under AddressSanitizer and UndefinedBehaviorSanitizer"
 build_noslit asan
 ctest --no-tests=error --test-dir "$root/build-asan" -L unit --output-on-failure -j "$jobs" "$@"

@@ -75,11 +75,7 @@ def fits(path, table):
 
 
 def qp(path):
-    try:
-        import qp as package
-    except Exception as e:  # qp is no Debian package; facts B were measured with it
-        print("no qp:", e)
-        return
+    import qp as package
     ensemble = package.read(path)
     with h5py.File(path, "r") as f:
         good = np.flatnonzero((f["ancil/flags"][:] & 1) == 0)
@@ -88,7 +84,12 @@ def qp(path):
         median = ensemble[some].ppf(0.5).ravel()
         width = np.diff(f["meta/bins"][0]).max()
         assert np.abs(median - f["ancil/z_median"][:][some]).max() < 0.1 * width, "medians"
-    print("qp", package.__version__, "reads it")
+    seen = 0
+    for first, last, part in package.iterator(path, chunk_size=100):
+        assert part.npdf == last - first and np.array_equal(part.ancil["object_id"], ensemble.ancil["object_id"][first:last])
+        seen += part.npdf
+    assert seen == ensemble.npdf
+    print("qp", package.__version__, "reads it, whole and in parts")
 
 
 def diff(a, b, *reports):

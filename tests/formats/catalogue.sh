@@ -10,7 +10,6 @@ mpi 1 "$build/tests/mpi_test_merge" "$dir" c 2
 same_catalogue "$dir/a.hdf5" "$dir/same.hdf5"
 "$python" "$source_dir/tests/formats/catalogue.py" layout "$dir/a.hdf5"
 "$python" "$source_dir/tests/formats/catalogue.py" fits "$dir/a.hdf5" "$dir/a.fits"
-"$python" "$source_dir/tests/formats/catalogue.py" qp "$dir/a.hdf5"
 
 expect 0 "$noslit" verify "$dir"/tiles/*/*/*.h5 "$dir/a.hdf5" "$dir/b.hdf5"
 says "compared with its index" "$noslit" verify "$dir/a.hdf5"
