@@ -106,6 +106,29 @@ def write_catalogue(path, c, density):
             f.attrs[k] = np.bytes_("0" * 32)
 
 
+def write_as_surveys_do(outdir, t, good, rng):
+    """The same redshifts as DESI's zall-pix, a redrock file, and SDSS's spAll lay them out (facts A4.2, A4.3)."""
+    from astropy.io import fits
+
+    n = len(t)
+    zall = Table({"TARGETID": t["TARGETID"], "SURVEY": np.full(n, "main"), "PROGRAM": np.full(n, "dark"), "HEALPIX": np.arange(n) % 900, "Z": t["Z"],
+                  "ZERR": np.full(n, 1e-5), "ZWARN": t["ZWARN"], "CHI2": rng.uniform(7000, 9000, n), "COEFF": rng.normal(size=(n, 10)),
+                  "NPIXELS": np.full(n, 7900), "SPECTYPE": t["SPECTYPE"], "SUBTYPE": np.full(n, ""), "NCOEFF": np.full(n, 10),
+                  "DELTACHI2": rng.uniform(10, 900, n), "TARGET_RA": t["TARGET_RA"], "TARGET_DEC": t["TARGET_DEC"], "ZCAT_NSPEC": np.ones(n, "i2"),
+                  "ZCAT_PRIMARY": t["ZCAT_PRIMARY"]})
+    hdus = fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU(zall, name="ZCATALOG")])
+    hdus.writeto(f"{outdir}/zall-pix.fits", overwrite=True)
+    redrock = zall["TARGETID", "CHI2", "COEFF", "Z", "ZERR", "ZWARN", "NPIXELS", "SPECTYPE", "SUBTYPE", "NCOEFF", "DELTACHI2"][t["ZCAT_PRIMARY"]]
+    fibers = zall["TARGETID", "TARGET_RA", "TARGET_DEC"][t["ZCAT_PRIMARY"]]
+    fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU(redrock, name="REDSHIFTS"), fits.BinTableHDU(fibers, name="FIBERMAP"),
+                  fits.BinTableHDU(Table({"TARGETID": np.repeat(fibers["TARGETID"], 2)}), name="EXP_FIBERMAP")]).writeto(f"{outdir}/redrock.fits", overwrite=True)
+    spall = Table({"SURVEY": np.full(n, "eboss"), "PLATE": np.full(n, 7000, "i4"), "MJD": np.full(n, 57000, "i4"), "FIBERID": np.arange(n, dtype="i4") % 1000,
+                   "SPECPRIMARY": np.asarray(t["ZCAT_PRIMARY"]).astype("u1"), "CLASS": t["SPECTYPE"], "Z": t["Z"].astype("f4"), "Z_ERR": np.full(n, 1e-4, "f4"),
+                   "ZWARNING": t["ZWARN"].astype("i4"), "RCHI2DIFF": rng.uniform(0.01, 2, n).astype("f4"), "PLUG_RA": t["TARGET_RA"],
+                   "PLUG_DEC": t["TARGET_DEC"], "THETA": rng.normal(size=(n, 4)).astype("f4")})
+    fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU(spall)]).writeto(f"{outdir}/spAll.fits", overwrite=True)
+
+
 def main(outdir, n):
     rng = np.random.default_rng(20)
     c, density, z_true, snr, lost = make(n, rng)
@@ -134,6 +157,8 @@ def main(outdir, n):
     csv.rename_columns(["TARGETID", "Z"], ["name_of_it", "redshift_of_it"])
     csv.write(f"{outdir}/truth.csv", format="csv", overwrite=True)
     t["TARGET_RA", "TARGET_DEC", "Z"][good].write(f"{outdir}/position.fits", overwrite=True)
+
+    write_as_surveys_do(outdir, t, good, rng)
 
     used = keep[good[: len(keep)]]
     ok = used[~lost[used]]

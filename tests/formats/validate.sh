@@ -12,6 +12,9 @@ cat=$dir/catalogue.hdf5
 "$noslit" validate "$cat" --truth "$dir/truth.csv" --id name_of_it --z redshift_of_it --json --draws 0 > "$dir/csv.json"
 "$noslit" validate "$cat" --truth "$dir/position.fits" --json --draws 20 > "$dir/position.json"
 "$noslit" validate "$cat" --truth "$dir/truth.fits" --by-position --radius 0.6 --draws 20 --json > "$dir/radius.json"
+"$noslit" validate "$cat" --truth "$dir/zall-pix.fits" --draws 0 --json > "$dir/zall.json"
+"$noslit" validate "$cat" --truth "$dir/redrock.fits" --draws 0 --json > "$dir/redrock.json"
+"$noslit" validate "$cat" --truth "$dir/spAll.fits" --radius 0.6 --draws 0 --json > "$dir/spall.json"
 "$python" - "$dir" <<'PY'
 import json, math, sys
 d = sys.argv[1]
@@ -24,6 +27,12 @@ for name, m in doc.items():
     assert m["match"]["by"] == ("position" if name in ("position", "radius") else "id"), name
     for k, v in want["cuts"]["all"].items():
         assert abs(m["all"][k] - v) <= 1e-6 * abs(v) + 1e-8, (name, k, m["all"][k], v)
+for name, by, primary in (("zall", "id", 1), ("redrock", "id", 0), ("spall", "position", 1)):  # redrock has primaries only
+    m = json.load(open(f"{d}/{name}.json"))
+    assert m["match"]["by"] == by and m["match"]["matched"] == want["matched"] and m["all"]["n"] == want["n"], (name, m["match"])
+    left_out = m["match"]["truth_table"]
+    assert (left_out["not_primary"] > 0) == bool(primary) and left_out["star"] > 0 and left_out["zwarn"] > 0, (name, left_out)
+    assert abs(m["all"]["bias"] - want["cuts"]["all"]["bias"]) < 1e-6 and abs(m["all"]["sigma_nmad"] / want["cuts"]["all"]["sigma_nmad"] - 1) < 1e-3, name
 m = doc["desi"]
 for cut, values in want["cuts"].items():
     for k, v in values.items():
