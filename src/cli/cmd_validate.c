@@ -6,8 +6,8 @@
 #include "command.h"
 #include "noslit/base/fsio.h"
 #include "noslit/base/str.h"
+#include "noslit/par/validate.h"
 #include "noslit/pipe/card.h"
-#include "noslit/pipe/validate.h"
 #include "python_tool.h"
 #include "validate_output.h"
 
@@ -134,13 +134,15 @@ static int run(nsl_cli *cli)
   int failed = 0;
   NSL_TRY(nsl_select_new(&select, &err));
   NSL_TRY(parse(cli, select, &o, &a, &err));
-  if (a.report) {
+  if (a.report && cli->mpi.rank == 0) {
     NSL_TRY(nsl_mkdirs(a.report, &err));
     matched = nsl_path_join(a.report, "matched.h5");
     if (!matched) { NSL_THROW(&err, NSL_E_NOMEM, "no memory"); }
     o.matched_path = matched;
   }
-  NSL_TRY(nsl_validate(&o, &cli->log, &metrics, &err));
+  NSL_TRY(cli->mpi.size > 1 ? nsl_validate_mpi(&o, &cli->log, &metrics, &err)
+                            : nsl_validate(&o, &nsl_validate_alone, &cli->log, &metrics, &err));
+  if (cli->mpi.rank > 0) { goto cleanup; }
   if (a.json) {
     text = nsl_json_text(metrics);
     if (!text) { NSL_THROW(&err, NSL_E_NOMEM, "no memory for the metrics"); }
@@ -166,8 +168,8 @@ cleanup:
 const nsl_command nsl_cmd_validate = {
     "validate",
     "CATALOGUE --truth TABLE [SELECT]",
-    "a catalogue against true redshifts: metrics, gate, report",
-    0,
+    "a catalogue against true redshifts: metrics, gate, report (mpirun)",
+    NSL_MPI_IF_LAUNCHED,
     run,
     "  --truth TABLE         FITS, CSV or HDF5: DESI zcatalog, redrock, SDSS spAll, or any; --truth-hdu X for a part of it\n"
     "  --id, --z, --ra, --dec, --snr COLUMN   where the usual names do not fit\n"

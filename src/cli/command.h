@@ -16,6 +16,7 @@
 #define NSL_EXIT_DRAINED 75
 
 #define NSL_CLI_OVERRIDES_MAX 64
+#define NSL_MPI_IF_LAUNCHED 2
 
 typedef struct nsl_command nsl_command;
 
@@ -32,7 +33,7 @@ typedef struct {
 
 struct nsl_command {
   const char *name, *arguments, *summary;
-  int uses_mpi;             /* MPI is started before the command runs */
+  int uses_mpi;             /* 1: MPI is started before the command runs; NSL_MPI_IF_LAUNCHED: only under mpirun or srun */
   int (*run)(nsl_cli *cli); /* returns the exit code; has reported its own error through nsl_cli_error */
   const char *help;         /* the options, a few lines, each ending in a newline */
 };

@@ -136,8 +136,9 @@ int main(int argc, char **argv)
     print_help(command);
     return NSL_EXIT_OK;
   }
-  if (command->uses_mpi) { cli.mpi = nsl_mpi_start(&argc, &argv); }
+  int mpi = command->uses_mpi == NSL_MPI_IF_LAUNCHED ? nsl_mpi_is_launched() : command->uses_mpi;
+  if (mpi) { cli.mpi = nsl_mpi_start(&argc, &argv); }
   int code = leave_exit_code(&cli, common.exit_path, run_command(&cli, common.log_path, &err));
-  if (command->uses_mpi) { nsl_mpi_end(cli.lost_ranks, code); }
+  if (mpi) { nsl_mpi_end(cli.lost_ranks, code); }
   return code;
 }

@@ -59,6 +59,13 @@ cleanup:
   return st;
 }
 
+int nsl_matcher_touches(const nsl_matcher *m, const nsl_truth_row *row)
+{
+  return m->slots ? nsl_match_touches_id(m, row) : nsl_match_touches_position(m, row);
+}
+
+void nsl_matcher_pass(nsl_matcher *m, int64_t n) { m->counts.offered += n; }
+
 nsl_status nsl_matcher_result(const nsl_matcher *m, nsl_match **matches, size_t *n, nsl_match_counts *counts, nsl_error *err)
 {
   nsl_match *sorted = malloc((m->n_matches ? m->n_matches : 1) * sizeof *sorted);

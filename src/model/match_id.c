@@ -45,6 +45,8 @@ nsl_status nsl_matcher_new_by_id(const int64_t *ids, size_t n, nsl_matcher **out
   return NSL_OK;
 }
 
+int nsl_match_touches_id(const nsl_matcher *m, const nsl_truth_row *row) { return find(m, row->id)->source_plus_1 != 0; }
+
 nsl_status nsl_match_by_id(nsl_matcher *m, const nsl_truth_row *row, nsl_error *err)
 {
   const nsl_id_slot *slot = find(m, row->id);

@@ -35,6 +35,8 @@ struct nsl_matcher {
 nsl_status nsl_matcher_alloc(size_t n_sources, nsl_matcher **out, nsl_error *err);
 /* Gives a truth row to a source that has none. */
 nsl_status nsl_matcher_pair(nsl_matcher *m, uint32_t source, const nsl_truth_row *row, double separation_arcsec, nsl_error *err);
+int nsl_match_touches_id(const nsl_matcher *m, const nsl_truth_row *row);
+int nsl_match_touches_position(const nsl_matcher *m, const nsl_truth_row *row);
 nsl_status nsl_match_by_id(nsl_matcher *m, const nsl_truth_row *row, nsl_error *err);
 nsl_status nsl_match_by_position(nsl_matcher *m, const nsl_truth_row *row, nsl_error *err);
 

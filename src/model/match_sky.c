@@ -100,9 +100,10 @@ static void search_window(search *s, size_t zone, double lo, double hi)
   }
 }
 
-nsl_status nsl_match_by_position(nsl_matcher *m, const nsl_truth_row *row, nsl_error *err)
+/* Sources within the radius of a row; none for a row without a position. */
+static search look_around(const nsl_matcher *m, const nsl_truth_row *row)
 {
-  if (!usable(row->ra_deg, row->dec_deg)) { return NSL_OK; }
+  if (!usable(row->ra_deg, row->dec_deg)) { return (search){0}; }
   double r = m->radius_deg, dec = row->dec_deg, ra = turn(row->ra_deg), half = 180;
   if (fabs(dec) + r < 89.9) { half = asin(sin(r * RADIAN) / cos(dec * RADIAN)) / RADIAN * (1 + 1e-9) + 1e-12; }
   search s = {m, ra, dec, NULL, 0, 0};
@@ -115,6 +116,14 @@ nsl_status nsl_match_by_position(nsl_matcher *m, const nsl_truth_row *row, nsl_e
       if (ra + half >= 360) { search_window(&s, z, 0, ra + half - 360); }
     }
   }
+  return s;
+}
+
+int nsl_match_touches_position(const nsl_matcher *m, const nsl_truth_row *row) { return look_around(m, row).n_within > 0; }
+
+nsl_status nsl_match_by_position(nsl_matcher *m, const nsl_truth_row *row, nsl_error *err)
+{
+  search s = look_around(m, row);
   if (!s.nearest) { return NSL_OK; }
   uint32_t source = s.nearest->source, partner = m->partner[source];
   double separation_arcsec = s.separation_deg * 3600;

@@ -9,6 +9,15 @@
 
 #include "noslit/io/h5.h"
 
+int nsl_mpi_is_launched(void)
+{
+  static const char *const told[] = {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK", "PMI_SIZE"};
+  for (size_t i = 0; i < sizeof told / sizeof *told; i++) {
+    if (getenv(told[i])) { return 1; }
+  }
+  return 0;
+}
+
 nsl_mpi nsl_mpi_start(int *argc, char ***argv)
 {
   nsl_mpi mpi = {0, 1};

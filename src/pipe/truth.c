@@ -38,7 +38,7 @@ struct nsl_truth {
   int column[NSL_TRUTH_N_COLUMNS]; /* -1: the table has none */
   int need_position;
   double min_deltachi2;
-  int64_t next;
+  int64_t next, step; /* first row of the next block, and from block to block */
   nsl_truth_counts counts;
   nsl_truth_row *rows;                      /* [BLOCK] */
   double *value[NSL_TRUTH_N_COLUMNS];       /* [BLOCK] of numeric columns that are there */
@@ -115,6 +115,7 @@ nsl_status nsl_truth_open(const nsl_truth_options *o, nsl_truth **out, nsl_error
   nsl_truth *t = calloc(1, sizeof *t);
   if (!t) { return nsl_fail(err, NSL_E_NOMEM, "%s: no memory", o->path); }
   t->need_position = o->need_position;
+  t->step = BLOCK;
   t->min_deltachi2 = o->min_deltachi2;
   NSL_TRY(nsl_table_open(o->path, o->where, &t->table, err));
   NSL_TRY(find_columns(t, o, err));
@@ -124,6 +125,12 @@ nsl_status nsl_truth_open(const nsl_truth_options *o, nsl_truth **out, nsl_error
 cleanup:
   nsl_truth_close(t);
   return st;
+}
+
+void nsl_truth_stripe(nsl_truth *t, int rank, int size)
+{
+  t->next = (int64_t)rank * BLOCK;
+  t->step = (int64_t)size * BLOCK;
 }
 
 const char *nsl_truth_name(const nsl_truth *t, nsl_truth_column column)
@@ -182,7 +189,8 @@ nsl_status nsl_truth_next(nsl_truth *t, const nsl_truth_row **rows, size_t *n, n
     for (int64_t i = 0; i < count; i++) {
       t->counts.rows++;
       if (!accept(t, i)) { continue; }
-      t->rows[(*n)++] = (nsl_truth_row){.id = t->column[NSL_TRUTH_ID] >= 0 ? t->id[i] : t->next + i,
+      t->rows[(*n)++] = (nsl_truth_row){.row = t->next + i,
+                                        .id = t->column[NSL_TRUTH_ID] >= 0 ? t->id[i] : t->next + i,
                                         .z = t->value[NSL_TRUTH_Z][i],
                                         .ra_deg = value_of(t, NSL_TRUTH_RA, i),
                                         .dec_deg = value_of(t, NSL_TRUTH_DEC, i),
@@ -190,7 +198,7 @@ nsl_status nsl_truth_next(nsl_truth *t, const nsl_truth_row **rows, size_t *n, n
                                         .size_arcsec = (float)value_of(t, NSL_TRUTH_SIZE, i)};
       for (int k = 0; k < NSL_N_INJECTED; k++) { t->rows[*n - 1].injected[k] = (float)value_of(t, NSL_TRUTH_INJECTED + k, i); }
     }
-    t->next += count;
+    t->next += t->step;
   }
 cleanup:
   return st;

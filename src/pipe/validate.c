@@ -230,7 +230,8 @@ static nsl_json *meta_object(const nsl_validate_options *o, const nsl_validation
   return meta;
 }
 
-nsl_status nsl_validate(const nsl_validate_options *o, const nsl_log *log, nsl_json **metrics, nsl_error *err)
+nsl_status nsl_validate(const nsl_validate_options *o, const nsl_validate_comm *comm, const nsl_log *log, nsl_json **metrics,
+                        nsl_error *err)
 {
   nsl_status st = NSL_OK;
   nsl_validation v = {0};
@@ -243,8 +244,10 @@ nsl_status nsl_validate(const nsl_validate_options *o, const nsl_log *log, nsl_j
   if (o->select && (nsl_select_part(o->select, &part) || nsl_select_failed(o->select) || nsl_select_stale(o->select))) {
     NSL_THROW(err, NSL_E_USAGE, "validate takes tiles, regions and sources; --part, --failed and --stale are for run and status");
   }
+  *metrics = NULL;
+  NSL_TRY(nsl_validation_load(o, comm, log, &v, err));
+  if (comm->rank > 0) { goto cleanup; }
   NSL_TRY(nsl_catalogue_open(o->catalogue, &c, err));
-  NSL_TRY(nsl_validation_load(o, log, &v, err));
   NSL_TRY(nsl_validation_units(&v, nsl_catalogue_order(c), &order, &n_units, err));
   if (n_draws > 0) {
     NSL_TRY(nsl_bootstrap_init(&bootstrap, n_draws, n_units, o->seed, err));

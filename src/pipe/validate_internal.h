@@ -38,7 +38,9 @@ typedef struct {
 } nsl_validation;
 
 /* Reads catalogue and truth, matches them and scores every PDF. */
-nsl_status nsl_validation_load(const nsl_validate_options *o, const nsl_log *log, nsl_validation *v, nsl_error *err);
+/* Collective: every rank ends with all of it. */
+nsl_status nsl_validation_load(const nsl_validate_options *o, const nsl_validate_comm *comm, const nsl_log *log, nsl_validation *v,
+                               nsl_error *err);
 void nsl_validation_free(nsl_validation *v);
 
 /* Gives each source its resampling unit: the coarsest sky pixels, from the catalogue's tiles downwards, of which at least

@@ -84,12 +84,75 @@ cleanup:
   return st;
 }
 
-static nsl_status match_truth(const nsl_validate_options *o, const nsl_log *log, const sources *s, nsl_validation *v,
-                              nsl_match **matches, nsl_error *err)
+/* Rows that may be matched, of this rank's blocks. */
+typedef struct {
+  size_t n, capacity;
+  nsl_truth_row *rows;
+} candidates;
+
+static nsl_status read_candidates(nsl_truth *truth, const nsl_matcher *matcher, candidates *c, nsl_error *err)
 {
   nsl_status st = NSL_OK;
-  nsl_truth *truth = NULL;
-  nsl_matcher *matcher = NULL;
+  const nsl_truth_row *rows;
+  for (size_t n = 1; n;) {
+    NSL_TRY(nsl_truth_next(truth, &rows, &n, err));
+    for (size_t i = 0; i < n; i++) {
+      if (!nsl_matcher_touches(matcher, &rows[i])) { continue; }
+      if (c->n == c->capacity) {
+        c->capacity = c->capacity ? 2 * c->capacity : 4096;
+        if (!grow((void **)&c->rows, c->capacity, sizeof *c->rows)) { NSL_THROW(err, NSL_E_NOMEM, "%zu true redshifts", c->n); }
+      }
+      c->rows[c->n++] = rows[i];
+    }
+  }
+cleanup:
+  return st;
+}
+
+static int by_row(const void *a, const void *b)
+{
+  int64_t x = ((const nsl_truth_row *)a)->row, y = ((const nsl_truth_row *)b)->row;
+  return (x > y) - (x < y);
+}
+
+/* Every rank hears of all candidates, and matches them in the order of the table: as one rank would. */
+static nsl_status match_in_order(const nsl_validate_comm *comm, nsl_truth *truth, nsl_matcher *matcher, nsl_truth_counts *counts,
+                                 nsl_error *err)
+{
+  nsl_status st = NSL_OK;
+  candidates mine = {0};
+  void *all = NULL, *parts = NULL;
+  size_t n_all = 0, n_parts = 0;
+  nsl_truth_stripe(truth, comm->rank, comm->size);
+  NSL_TRY(comm->agree(comm->ctx, read_candidates(truth, matcher, &mine, err), err));
+  NSL_TRY(comm->gather(comm->ctx, mine.rows, mine.n, sizeof *mine.rows, &all, &n_all, err));
+  NSL_TRY(comm->gather(comm->ctx, nsl_truth_counted(truth), 1, sizeof *counts, &parts, &n_parts, err));
+  *counts = (nsl_truth_counts){0};
+  for (size_t q = 0; q < n_parts; q++) {
+    const nsl_truth_counts *p = (const nsl_truth_counts *)parts + q;
+    counts->rows += p->rows;
+    counts->zwarn += p->zwarn;
+    counts->not_primary += p->not_primary;
+    counts->unsure += p->unsure;
+    counts->star += p->star;
+    counts->qso += p->qso;
+    counts->bad += p->bad;
+    counts->used += p->used;
+  }
+  if (n_all > 0) { qsort(all, n_all, sizeof(nsl_truth_row), by_row); }
+  NSL_TRY(comm->agree(comm->ctx, nsl_matcher_add(matcher, all, n_all, err), err));
+  nsl_matcher_pass(matcher, counts->used - (int64_t)n_all);
+cleanup:
+  free(mine.rows);
+  free(all);
+  free(parts);
+  return st;
+}
+
+static nsl_status open_truth(const nsl_validate_options *o, const nsl_log *log, nsl_validation *v, nsl_truth **truth,
+                             nsl_error *err)
+{
+  nsl_status st = NSL_OK;
   nsl_truth_options options = {.path = o->truth,
                                .where = o->truth_where,
                                .id_column = o->id_column,
@@ -99,25 +162,33 @@ static nsl_status match_truth(const nsl_validate_options *o, const nsl_log *log,
                                .snr_column = o->snr_column,
                                .need_position = o->by_position,
                                .min_deltachi2 = o->min_deltachi2};
-  NSL_TRY(nsl_truth_open(&options, &truth, err));
+  NSL_TRY(nsl_truth_open(&options, truth, err));
   v->by_position = o->by_position;
-  if (!o->by_position && !nsl_truth_name(truth, NSL_TRUTH_ID)) {
+  if (!o->by_position && !nsl_truth_name(*truth, NSL_TRUTH_ID)) {
     nsl_info(log, "%s has no identifier column: matching by position within %g arcsec", o->truth, o->match_radius_arcsec);
-    nsl_truth_close(truth);
-    truth = NULL;
+    nsl_truth_close(*truth);
+    *truth = NULL;
     v->by_position = options.need_position = 1;
-    NSL_TRY(nsl_truth_open(&options, &truth, err));
+    NSL_TRY(nsl_truth_open(&options, truth, err));
   }
-  NSL_TRY(v->by_position ? nsl_matcher_new_by_position(s->ra, s->dec, s->n, o->match_radius_arcsec, &matcher, err)
-                         : nsl_matcher_new_by_id(s->id, s->n, &matcher, err));
-  const nsl_truth_row *rows;
-  for (size_t n = 1; n;) {
-    NSL_TRY(nsl_truth_next(truth, &rows, &n, err));
-    NSL_TRY(nsl_matcher_add(matcher, rows, n, err));
+cleanup:
+  return st;
+}
+
+static nsl_status match_truth(const nsl_validate_options *o, const nsl_validate_comm *comm, const nsl_log *log, const sources *s,
+                              nsl_validation *v, nsl_match **matches, nsl_error *err)
+{
+  nsl_truth *truth = NULL;
+  nsl_matcher *matcher = NULL;
+  nsl_status st = open_truth(o, log, v, &truth, err);
+  if (st == NSL_OK) {
+    st = v->by_position ? nsl_matcher_new_by_position(s->ra, s->dec, s->n, o->match_radius_arcsec, &matcher, err)
+                        : nsl_matcher_new_by_id(s->id, s->n, &matcher, err);
   }
-  v->truth = *nsl_truth_counted(truth);
+  NSL_TRY(comm->agree(comm->ctx, st, err));
+  NSL_TRY(match_in_order(comm, truth, matcher, &v->truth, err));
   for (int c = 0; c < NSL_TRUTH_N_COLUMNS; c++) { v->columns[c] = nsl_strdup(nsl_truth_name(truth, (nsl_truth_column)c)); }
-  NSL_TRY(nsl_matcher_result(matcher, matches, &v->n, &v->match, err));
+  NSL_TRY(comm->agree(comm->ctx, nsl_matcher_result(matcher, matches, &v->n, &v->match, err), err));
   if (!v->n && v->truth.used && s->n) {
     nsl_warn(log, "%s: none of its %lld redshifts belongs to a source of %s%s", o->truth, (long long)v->truth.used, o->catalogue,
              v->by_position ? "" : "; if its identifiers are others, match with --by-position");
@@ -151,36 +222,44 @@ static void take_row(const nsl_rows *rows, size_t i, int use_truth_snr, const ns
   memcpy(info->injected, match->truth.injected, sizeof info->injected);
 }
 
-static nsl_status score_matches(nsl_catalogue *c, const sources *s, const nsl_match *matches, nsl_validation *v, const nsl_log *log,
-                                nsl_error *err)
+/* One scored match on its way to all ranks. */
+typedef struct {
+  uint64_t k;
+  nsl_matched info;
+  nsl_score score;
+} scored;
+
+/* PDFs are summed in units of 2^-36, so that the sum does not depend on the order: room for a hundred million of them. */
+#define STACK_UNIT 0x1p-36
+
+static nsl_status score_mine(nsl_catalogue *c, const nsl_validate_comm *comm, const sources *s, const nsl_match *matches,
+                             const nsl_validation *v, const nsl_log *log, scored *out, size_t *n_out, int64_t *stack,
+                             nsl_error *err)
 {
   nsl_status st = NSL_OK;
   nsl_scorer scorer = {0};
   nsl_rows rows = {0};
   nsl_progress progress;
-  v->grid = *nsl_catalogue_grid(c);
-  v->info = calloc(v->n ? v->n : 1, sizeof *v->info);
-  v->scores = calloc(v->n ? v->n : 1, sizeof *v->scores);
-  v->stacked = calloc((size_t)v->grid.n, sizeof *v->stacked);
-  if (!v->info || !v->scores || !v->stacked) { NSL_THROW(err, NSL_E_NOMEM, "no memory for %zu matched sources", v->n); }
   NSL_TRY(nsl_scorer_init(&scorer, &v->grid, err));
   nsl_progress_start(&progress, log, "PDFs", (long)v->n);
   for (size_t k = 0; k < v->n;) {
-    int64_t first = s->row[matches[k].source] / PDF_ROWS * PDF_ROWS, left = nsl_catalogue_rows(c) - first;
+    int64_t block = s->row[matches[k].source] / PDF_ROWS, first = block * PDF_ROWS, left = nsl_catalogue_rows(c) - first;
     int64_t n = left < PDF_ROWS ? left : PDF_ROWS;
-    NSL_TRY(nsl_catalogue_read(c, first, n, 1, &rows, err));
+    int mine = block % comm->size == comm->rank;
+    if (mine) { NSL_TRY(nsl_catalogue_read(c, first, n, 1, &rows, err)); }
     for (; k < v->n && s->row[matches[k].source] < first + n; k++) {
+      if (!mine) { continue; }
       size_t i = (size_t)(s->row[matches[k].source] - first);
-      nsl_matched *info = &v->info[k];
-      nsl_score *score = &v->scores[k];
-      take_row(&rows, i, v->columns[NSL_TRUTH_SNR_GI] != NULL, &matches[k], info);
-      info->row = first + (int64_t)i;
-      score->z_true = matches[k].truth.z;
-      score->z_point = rows.z_mode[i];
-      score->z_median = rows.z_median[i];
-      info->has_pdf = !(rows.flags[i] & NSL_FLAG_NO_PDF) && isfinite(rows.z_mode[i]) && isfinite(rows.z_median[i]) &&
-                      nsl_scorer_run(&scorer, rows.pdf + i * (size_t)v->grid.n, score->z_true, score);
-      for (int b = 0; info->has_pdf && b < v->grid.n; b++) { v->stacked[b] += scorer.prob[b]; }
+      scored *r = &out[(*n_out)++];
+      *r = (scored){.k = k};
+      take_row(&rows, i, v->columns[NSL_TRUTH_SNR_GI] != NULL, &matches[k], &r->info);
+      r->info.row = first + (int64_t)i;
+      r->score.z_true = matches[k].truth.z;
+      r->score.z_point = rows.z_mode[i];
+      r->score.z_median = rows.z_median[i];
+      r->info.has_pdf = !(rows.flags[i] & NSL_FLAG_NO_PDF) && isfinite(rows.z_mode[i]) && isfinite(rows.z_median[i]) &&
+                        nsl_scorer_run(&scorer, rows.pdf + i * (size_t)v->grid.n, r->score.z_true, &r->score);
+      for (int b = 0; r->info.has_pdf && b < v->grid.n; b++) { stack[b] += llround(scorer.prob[b] / STACK_UNIT); }
     }
     nsl_rows_free(&rows);
     rows = (nsl_rows){0};
@@ -193,17 +272,56 @@ cleanup:
   return st;
 }
 
-nsl_status nsl_validation_load(const nsl_validate_options *o, const nsl_log *log, nsl_validation *v, nsl_error *err)
+static nsl_status score_matches(nsl_catalogue *c, const nsl_validate_comm *comm, const sources *s, const nsl_match *matches,
+                                nsl_validation *v, const nsl_log *log, nsl_error *err)
+{
+  nsl_status st = NSL_OK;
+  v->grid = *nsl_catalogue_grid(c);
+  size_t n = v->n ? v->n : 1, n_mine = 0, n_all = 0, n_stacks = 0, bins = (size_t)v->grid.n;
+  void *all = NULL, *stacks = NULL;
+  scored *mine = malloc(n * sizeof *mine);
+  int64_t *stack = calloc(bins, sizeof *stack);
+  v->info = calloc(n, sizeof *v->info);
+  v->scores = calloc(n, sizeof *v->scores);
+  v->stacked = calloc(bins, sizeof *v->stacked);
+  if (!mine || !stack || !v->info || !v->scores || !v->stacked) {
+    st = nsl_fail(err, NSL_E_NOMEM, "no memory for %zu matched sources", v->n);
+  }
+  if (st == NSL_OK) { st = score_mine(c, comm, s, matches, v, log, mine, &n_mine, stack, err); }
+  NSL_TRY(comm->agree(comm->ctx, st, err));
+  NSL_TRY(comm->gather(comm->ctx, mine, n_mine, sizeof *mine, &all, &n_all, err));
+  NSL_TRY(comm->gather(comm->ctx, stack, bins, sizeof *stack, &stacks, &n_stacks, err));
+  for (size_t i = 0; i < n_all; i++) {
+    const scored *r = (const scored *)all + i;
+    v->info[r->k] = r->info;
+    v->scores[r->k] = r->score;
+  }
+  for (size_t b = 0; b < bins; b++) {
+    int64_t sum = 0;
+    for (size_t q = b; q < n_stacks; q += bins) { sum += ((const int64_t *)stacks)[q]; }
+    v->stacked[b] = (double)sum * STACK_UNIT;
+  }
+cleanup:
+  free(mine);
+  free(stack);
+  free(all);
+  free(stacks);
+  return st;
+}
+
+nsl_status nsl_validation_load(const nsl_validate_options *o, const nsl_validate_comm *comm, const nsl_log *log, nsl_validation *v,
+                               nsl_error *err)
 {
   nsl_status st = NSL_OK;
   nsl_catalogue *c = NULL;
   nsl_match *matches = NULL;
   sources s = {0};
   *v = (nsl_validation){0};
-  NSL_TRY(nsl_catalogue_open(o->catalogue, &c, err));
-  NSL_TRY(skim_catalogue(c, o->select, v, &s, err));
-  NSL_TRY(match_truth(o, log, &s, v, &matches, err));
-  NSL_TRY(score_matches(c, &s, matches, v, log, err));
+  st = nsl_catalogue_open(o->catalogue, &c, err);
+  if (st == NSL_OK) { st = skim_catalogue(c, o->select, v, &s, err); }
+  NSL_TRY(comm->agree(comm->ctx, st, err));
+  NSL_TRY(match_truth(o, comm, log, &s, v, &matches, err));
+  NSL_TRY(score_matches(c, comm, &s, matches, v, log, err));
 cleanup:
   nsl_catalogue_close(c);
   free(matches);

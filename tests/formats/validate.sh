@@ -60,6 +60,28 @@ PY
 # The same command gives the same bytes.
 "$noslit" validate "$cat" --truth "$dir/truth.fits" --json 2>/dev/null | cmp - "$dir/desi.json" || fail "a second validation differs"
 
+# So do several ranks, by identifier and by position, and with blocks enough for all of them.
+for n in 1 2 3; do
+  mpi $n "$noslit" validate "$cat" --truth "$dir/truth.fits" --json 2>/dev/null | cmp - "$dir/desi.json" || fail "$n ranks give other numbers"
+  mpi $n "$noslit" validate "$cat" --truth "$dir/truth.fits" --by-position --radius 0.6 --draws 20 --json 2>/dev/null | cmp - "$dir/radius.json" ||
+    fail "$n ranks give other numbers by position"
+done
+"$python" - "$dir" <<'PY'
+import sys, numpy as np
+from astropy.table import Table, vstack
+d = sys.argv[1]
+t = Table.read(d + "/truth.fits")["TARGETID", "TARGET_RA", "TARGET_DEC", "Z", "ZWARN", "ZCAT_PRIMARY", "SPECTYPE", "SNR_GI"]
+n = 200_000
+filler = Table({"TARGETID": -1 - np.arange(n), "TARGET_RA": np.full(n, 200.0), "TARGET_DEC": np.full(n, 50.0), "Z": np.full(n, 0.4),
+                "ZWARN": np.zeros(n, int), "ZCAT_PRIMARY": np.ones(n, bool), "SPECTYPE": np.full(n, "GALAXY"), "SNR_GI": np.ones(n, "f4")})
+late = t.copy(); late["Z"] += 0.1  # the first row of an identifier wins, in whatever block it is
+vstack([t[::2], filler, t[1::2], late]).write(d + "/long.fits", overwrite=True)
+PY
+"$noslit" validate "$cat" --truth "$dir/long.fits" --draws 0 --json > "$dir/long1.json"
+mpi 3 "$noslit" validate "$cat" --truth "$dir/long.fits" --draws 0 --json 2>/dev/null | cmp - "$dir/long1.json" || fail "three ranks give other numbers for a long table"
+"$python" -c "import json; d = '$dir/'; a, b = (json.load(open(d + f)) for f in ('long1.json', 'desi.json')); assert a['all']['sigma_nmad'] == b['all']['sigma_nmad'] and a['match']['ambiguous'] > 3000, a['match']"
+expect 1 mpi 2 "$noslit" validate "$cat" --truth "$dir/nowhere.fits" > /dev/null
+
 # The gate.
 printf '"snr_gi>=3":\n  sigma_nmad: {max: 0.02}\n  "outlier_0.02": {max: 0.05}\nmatch:\n  completeness: {min: 0.9}\n' > "$dir/pass.yaml"
 printf '"snr_gi>=3": {sigma_nmad: {max: 0.02}, coverage_68: {min: 0.99}}\n' > "$dir/fail.yaml"

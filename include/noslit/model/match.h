@@ -23,6 +23,7 @@ typedef enum { NSL_INJECTED_LIST(NSL_INJECTED_ENUM) NSL_N_INJECTED } nsl_injecte
 #undef NSL_INJECTED_ENUM
 
 typedef struct {
+  int64_t row;            /* of the table, from 0 */
   int64_t id;             /* the table's identifier, or its row number (from 0) when it has none */
   double z;               /* true redshift */
   double ra_deg, dec_deg; /* NaN when unknown */
@@ -55,6 +56,9 @@ nsl_status nsl_matcher_new_by_position(const double *ra_deg, const double *dec_d
                                        nsl_matcher **out, nsl_error *err);
 void nsl_matcher_free(nsl_matcher *m);
 nsl_status nsl_matcher_add(nsl_matcher *m, const nsl_truth_row *rows, size_t n, nsl_error *err);
+/* Could this row be matched? A row that could not changes nothing but the count of rows: nsl_matcher_pass counts n of them. */
+int nsl_matcher_touches(const nsl_matcher *m, const nsl_truth_row *row);
+void nsl_matcher_pass(nsl_matcher *m, int64_t n);
 /* All matches so far, sorted by source; caller frees. */
 nsl_status nsl_matcher_result(const nsl_matcher *m, nsl_match **matches, size_t *n, nsl_match_counts *counts, nsl_error *err);
 

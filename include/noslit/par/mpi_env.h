@@ -6,6 +6,8 @@ typedef struct {
   int rank, size;
 } nsl_mpi;
 
+/* Was this process started by mpirun or srun, as one of several or alone? Asks the environment only. */
+int nsl_mpi_is_launched(void);
 /* Collective. MPI_Init_thread(FUNNELED), MPI_ERRORS_RETURN; also right without mpirun (size 1). */
 nsl_mpi nsl_mpi_start(int *argc, char ***argv);
 /* H5close, MPI_Finalize. Collective unless ranks are gone: lost is their number, negative if some of them may still exist, stuck,

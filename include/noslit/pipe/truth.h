@@ -45,6 +45,9 @@ typedef struct nsl_truth nsl_truth;
 
 nsl_status nsl_truth_open(const nsl_truth_options *o, nsl_truth **out, nsl_error *err);
 void nsl_truth_close(nsl_truth *t);
+/* From now on only every size-th block of rows, beginning with block rank: `size` readers share a table. Before the first row is
+ * read. */
+void nsl_truth_stripe(nsl_truth *t, int rank, int size);
 /* The table's name of a column, NULL when it has none. */
 const char *nsl_truth_name(const nsl_truth *t, nsl_truth_column column);
 /* The next usable rows (borrowed until the next call); *n is 0 at the end of the table. */

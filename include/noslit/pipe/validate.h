@@ -1,4 +1,5 @@
-/* Validation of a catalogue against spectroscopic truth. Local. */
+/* Validation of a catalogue against spectroscopic truth. Collective over a group of ranks that nsl_validate_comm stands for: they
+ * share the blocks of the truth table and of the PDFs. The numbers are the same for any number of ranks. */
 #ifndef NOSLIT_PIPE_VALIDATE_H
 #define NOSLIT_PIPE_VALIDATE_H
 
@@ -18,11 +19,23 @@ typedef struct {
   const char *matched_path; /* HDF5 file to write with one row per matched source (what tools/report.py draws); NULL for none */
 } nsl_validate_options;
 
+/* How ranks talk: nsl_validate_alone is one rank by itself, par/validate_mpi.c the MPI twin. All calls are collective. */
+typedef struct {
+  int rank, size;
+  void *ctx;
+  /* *all: the items of rank 0, then rank 1, ..., on every rank; caller frees. */
+  nsl_status (*gather)(void *ctx, const void *mine, size_t n, size_t item_bytes, void **all, size_t *n_all, nsl_error *err);
+  nsl_status (*agree)(void *ctx, nsl_status st, nsl_error *err); /* the worst status of all ranks, its text everywhere */
+} nsl_validate_comm;
+
+extern const nsl_validate_comm nsl_validate_alone;
+
 /* Builds the metrics document: {"all": {...}, "snr_gi>=1": {...}, ...} (design section 2), then bins "<axis>[lo,hi)" and
  * "flag:<word>", plus "match", "confidence" (purity and completeness against the cut), "worst" (confident failures), "nz" and
  * "meta" (what was read, how each number is defined). A selection has n, n_no_pdf, every metric of model/metrics.h and its
  * bootstrap error as
- * "<key>_err"; "few" marks n < 30. Numbers that do not exist are null. */
-nsl_status nsl_validate(const nsl_validate_options *o, const nsl_log *log, nsl_json **metrics, nsl_error *err);
+ * "<key>_err"; "few" marks n < 30. Numbers that do not exist are null. *metrics is NULL on other ranks than 0. */
+nsl_status nsl_validate(const nsl_validate_options *o, const nsl_validate_comm *comm, const nsl_log *log, nsl_json **metrics,
+                        nsl_error *err);
 
 #endif

@@ -127,7 +127,7 @@ static void test_document(void **state)
   (void)state;
   nsl_json *doc;
   nsl_validate_options o = {.catalogue = CATALOGUE, .truth = TRUTH, .n_draws = 50, .matched_path = MATCHED};
-  assert_ok(nsl_validate(&o, NULL, &doc, &test_err));
+  assert_ok(nsl_validate(&o, &nsl_validate_alone, NULL, &doc, &test_err));
   /* 300 truths of known sources, 8 of these without PDF (0, 40, ... 280); i % 20 == 1 never falls on those. */
   assert_true(get(doc, "match", "n_truth") == 301 && get(doc, "match", "matched") == 300 && get(doc, "match", "unmatched") == 1);
   assert_true(get(doc, "match", "n_catalogue") == N && get(doc, "match", "n_catalogue_no_pdf") == 10);
@@ -184,7 +184,7 @@ static void test_selection_and_no_match(void **state)
   assert_ok(nsl_select_add(select, "--source", "1002", &test_err));
   assert_ok(nsl_select_add(select, "--box", "149.9,150.01,1.9,2.21", &test_err)); /* 1000, 1020, 1040, 1060, 1080 */
   nsl_validate_options o = {.catalogue = CATALOGUE, .truth = TRUTH, .n_draws = -1, .select = select};
-  assert_ok(nsl_validate(&o, NULL, &doc, &test_err));
+  assert_ok(nsl_validate(&o, &nsl_validate_alone, NULL, &doc, &test_err));
   assert_true(get(doc, "match", "n_catalogue") == 6 && get(doc, "match", "matched") == 6 && get(doc, "all", "n") == 3);
   assert_true(isnan(get(doc, "all", "bias_err")) && nsl_json_get(nsl_json_get(doc, "all"), "few"));
   nsl_json_free(doc);
@@ -192,7 +192,7 @@ static void test_selection_and_no_match(void **state)
   assert_ok(nsl_write_file(MATCHED, "ID,Z\n5,0.1\n", 11, &test_err)); /* by its content a CSV */
   rename(MATCHED, MATCHED ".csv");
   o = (nsl_validate_options){.catalogue = CATALOGUE, .truth = MATCHED ".csv"};
-  assert_ok(nsl_validate(&o, NULL, &doc, &test_err));
+  assert_ok(nsl_validate(&o, &nsl_validate_alone, NULL, &doc, &test_err));
   assert_true(get(doc, "all", "n") == 0 && get(doc, "match", "unmatched") == 1);
   nsl_json_free(doc);
   unlink(MATCHED ".csv");
