@@ -1,4 +1,5 @@
 #include <math.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +9,7 @@
 #define TICK_S 0.05
 #define LOOK_S 1.0      /* between looks whether workers on this host still exist */
 #define PATIENCE_S 60.0 /* least time after which an idle worker may take a silent master for gone */
+#define AWAKE_S 500e-6  /* polls so long after a message before it naps: more are likely to come */
 enum { BURST = 4096 };  /* messages taken between two ticks at most */
 
 /* What the master knows of a worker. Worker k of the scheduler is rank k + 1. */
@@ -267,7 +269,7 @@ static void tick(master *m)
 
 static void deal_out(master *m)
 {
-  double ticked_s = -1e9, nap_s = 20e-6;
+  double ticked_s = -1e9, taken_s = -1e9, nap_s = 20e-6;
   for (;;) {
     int taken = 0, from;
     nsl_message msg;
@@ -282,8 +284,15 @@ static void deal_out(master *m)
       ticked_s = m->now_s;
     }
     if (nsl_sched_is_over(m->s) && all_are_home(m)) { return; }
-    nap_s = taken ? 20e-6 : fmin(nap_s * 1.5, 2e-3);
-    if (!taken) { nsl_clock_sleep_s(nap_s); }
+    if (taken) {
+      taken_s = m->now_s;
+      nap_s = 20e-6;
+    } else if (m->now_s - taken_s < AWAKE_S) {
+      sched_yield();
+    } else {
+      nsl_clock_sleep_s(nap_s);
+      nap_s = fmin(nap_s * 1.5, 2e-3);
+    }
   }
 }
 

@@ -1,8 +1,11 @@
+#include <sched.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "noslit/base/clock.h"
 #include "par/sched_mpi.h"
+
+#define AWAKE_S 500e-6 /* polls so long for orders before it naps: a master that is not busy answers within microseconds */
 
 typedef struct {
   MPI_Comm comm;
@@ -44,11 +47,12 @@ static int master_is_gone(desk *d, double now_s)
   return nsl_process_is_gone(d->master_pid);
 }
 
-/* Waits for the master without burning a core. An idle worker sends beats too, and the master answers them. */
+/* Waits for the master, after a first moment without burning a core. An idle worker sends beats too, and the master answers them.
+ */
 static nsl_status wait_for_orders(desk *d, nsl_message *m, nsl_error *err)
 {
-  double nap_s = 50e-6;
-  d->heard_s = nsl_clock_s();
+  double nap_s = 50e-6, asked_s = nsl_clock_s();
+  d->heard_s = asked_s;
   for (;;) {
     if (nsl_message_take(d->comm, 0, NSL_TAG_TO_WORKER, m, NULL)) {
       if (m->kind != NSL_MSG_PONG) { return NSL_OK; }
@@ -60,6 +64,10 @@ static nsl_status wait_for_orders(desk *d, nsl_message *m, nsl_error *err)
       return nsl_fail(err, NSL_E_IO, "the master (rank 0) is gone; what is done is on disk: start the same command again");
     }
     if (d->patience_s > 0 && now - d->last_beat_s >= d->patience_s / 4) { send_beat(d); }
+    if (now - asked_s < AWAKE_S) {
+      sched_yield();
+      continue;
+    }
     nsl_clock_sleep_s(nap_s);
     nap_s = nap_s < 5e-3 ? nap_s * 1.5 : 5e-3;
   }

@@ -1,6 +1,7 @@
 /* How far the scheduler carries. Alone: the state machine under a discrete-event simulation of large surveys, with workers that
- * take skewed times, beat, fail and die. Under mpirun: the MPI shell with jobs that do nothing, which is what bounds the master.
- * Usage: bench_par [--json] [TILES WORKERS];  mpirun -n 3 bench_par [--json] [JOBS] */
+ * take skewed times, beat, fail and die. Under mpirun: the MPI shell with jobs that do nothing but send signs of life, which is
+ * what bounds the master; with many BEATS the workers flood it, without it waits for them as much as they for it. Usage: bench_par
+ * [--json] [TILES WORKERS];  mpirun -n 3 bench_par [--json] [JOBS BEATS] */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -172,10 +173,12 @@ static int simulate_and_print(int n_tiles, int n_workers, int json)
 
 /* --- the MPI shell --- */
 
+/* The workers' heartbeat_s is 0: every call sends a sign of life. */
 static nsl_status do_nothing(void *ctx, int64_t id, int attempt, const nsl_farm_hint *hint, nsl_beat *beat, void *beat_ctx,
                              nsl_farm_result *result, nsl_error *err)
 {
-  (void)ctx, (void)id, (void)attempt, (void)hint, (void)beat, (void)beat_ctx, (void)err;
+  (void)id, (void)attempt, (void)hint, (void)err;
+  for (int i = *(const int *)ctx; i; i--) { beat(beat_ctx); }
   result->rows = 1;
   return NSL_OK;
 }
@@ -188,14 +191,14 @@ static void on_lost(void *ctx, int worker, int32_t job, int ended, const char *w
 }
 static void on_pulse(void *ctx, const nsl_sched_counts *counts) { (void)ctx, (void)counts; }
 
-static int deal_out(int32_t n, int json, int rank, int size)
+static int deal_out(int32_t n, int beats, int json, int rank, int size)
 {
   nsl_error err = NSL_ERROR_INIT;
   nsl_farm_identity master = nsl_farm_meet(MPI_COMM_WORLD);
   int lost = 0;
   if (rank) {
-    const nsl_farm_worker hands = {NULL, NULL, do_nothing};
-    return nsl_farm_work(MPI_COMM_WORLD, &hands, master, HEARTBEAT_S, &lost, &err) != NSL_OK;
+    const nsl_farm_worker hands = {&beats, NULL, do_nothing};
+    return nsl_farm_work(MPI_COMM_WORLD, &hands, master, 0, &lost, &err) != NSL_OK;
   }
   int64_t *ids = calloc((size_t)n, sizeof *ids), ended = 0;
   const nsl_farm_jobs jobs = {
@@ -204,10 +207,12 @@ static int deal_out(int32_t n, int json, int rank, int size)
   nsl_farm_outcome out;
   double t0 = nsl_clock_s(), c0 = nsl_clock_cpu_s();
   nsl_status st = nsl_farm_master(MPI_COMM_WORLD, &jobs, &watch, &out, &err);
-  double wall_s = nsl_clock_s() - t0, cpu_s = nsl_clock_cpu_s() - c0, messages = 2.0 * n; /* an answer and an order each */
-  printf(json ? "{\"jobs\": %d, \"workers\": %d, \"wall_s\": %.3f, \"messages_per_s\": %.0f, \"messages_per_cpu_s\": %.0f}\n"
-              : "%d jobs that do nothing, %d workers: %.2f s, %.0f messages a second of wall, %.0f of the master's CPU\n",
-         n, size - 1, wall_s, messages / wall_s, messages / cpu_s);
+  double wall_s = nsl_clock_s() - t0, cpu_s = nsl_clock_cpu_s() - c0,
+         messages = (2.0 + beats) * n; /* an answer and an order each */
+  printf(json ? "{\"jobs\": %d, \"beats\": %d, \"workers\": %d, \"wall_s\": %.3f, \"messages_per_s\": %.0f, "
+                "\"messages_per_cpu_s\": %.0f}\n"
+              : "%d jobs of %d signs of life, %d workers: %.2f s, %.0f messages a second of wall, %.0f of the master's CPU\n",
+         n, beats, size - 1, wall_s, messages / wall_s, messages / cpu_s);
   nsl_farm_outcome_free(&out);
   free(ids);
   return st != NSL_OK || ended != n;
@@ -220,7 +225,8 @@ int main(int argc, char **argv)
   char **words = argv + 1 + json;
   int n_words = argc - 1 - json;
   if (mpi.size > 1) {
-    bad = deal_out(n_words ? atoi(words[0]) : 50000, json, mpi.rank, mpi.size);
+    int32_t n = n_words ? atoi(words[0]) : 20000;
+    bad = deal_out(n, n_words > 1 ? atoi(words[1]) : 0, json, mpi.rank, mpi.size);
   } else if (n_words == 2) {
     bad = simulate_and_print(atoi(words[0]), atoi(words[1]), json);
   } else {
