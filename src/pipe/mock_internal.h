@@ -146,7 +146,7 @@ void nsl_mock_satellite(const nsl_mock_detector *d, double probability, nsl_rng 
 void nsl_mock_read_out(const nsl_mock_detector *d, double exptime_s, nsl_rng *rng, size_t n, float *electrons, float *err,
                        int32_t *dq, float *noise);
 
-/* --- mock_stamps.c --- */
+/* --- mock_target.c --- */
 /* The source of a stamp, by the stamp's source_id. */
 nsl_stamp_type nsl_mock_target(const nsl_mock *m, int64_t id, nsl_mock_source *out);
 

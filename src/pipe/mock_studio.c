@@ -1,0 +1,89 @@
+/* The memory and the settings that stay while stamps are made. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mock_studio.h"
+
+static nsl_mock_set set_of(const nsl_config *cfg)
+{
+  const char *name = nsl_config_text(cfg, "simulate.set");
+  return !strcmp(name, "validation")    ? NSL_SET_VALIDATION
+         : !strcmp(name, "calibration") ? NSL_SET_CALIBRATION
+         : !strcmp(name, "test")        ? NSL_SET_TEST
+                                        : NSL_SET_TRAIN;
+}
+
+static double longest_beam(const nsl_instrument *inst)
+{
+  double reach = 0;
+  for (int c = 0; c < inst->n_confs; c++) {
+    for (int b = 0; b < inst->confs[c].n_beams; b++) {
+      reach = fmax(reach, fmax(fabs(inst->confs[c].beams[b].dx_min), fabs(inst->confs[c].beams[b].dx_max)));
+    }
+  }
+  return reach;
+}
+
+void nsl_studio_close(nsl_studio *s)
+{
+  nsl_view_room_free(&s->room);
+  free(s->flam); /* and of_lines */
+  free(s->neighbours);
+  free(s->own);
+  free(s->others);
+  free(s->noise);
+  for (int e = 0; e < NSL_MOCK_EXPOSURES_MAX; e++) {
+    free(s->sci[e]);
+    free(s->err[e]);
+    free(s->near[e]);
+    free(s->dq[e]);
+  }
+}
+
+nsl_status nsl_studio_open(nsl_mock *m, nsl_studio *s, nsl_error *err)
+{
+  memset(s, 0, sizeof *s);
+  s->m = m;
+  s->set = set_of(m->cfg);
+  s->clean = nsl_config_bool(m->cfg, "simulate.clean");
+  m->detector.noise = nsl_config_real(m->cfg, "simulate.noise");
+  s->settings = nsl_view_settings_from(m->cfg);
+  s->reach_x_px = longest_beam(m->inst) + NSL_STAMP_NX + 100;
+  s->flam = malloc(2 * NSL_SPECTRUM_N * sizeof *s->flam);
+  s->of_lines = s->flam ? s->flam + NSL_SPECTRUM_N : NULL;
+  s->neighbours = malloc(NSL_STUDIO_NEIGHBOURS_MAX * sizeof *s->neighbours);
+  if (!s->flam || !s->neighbours) { return nsl_fail(err, NSL_E_NOMEM, "stamps"); }
+  return NSL_OK;
+}
+
+static int grow(void **p, size_t bytes)
+{
+  void *q = realloc(*p, bytes);
+  if (q) { *p = q; }
+  return q != NULL;
+}
+
+/* Room for n pixels in every plane; what earlier exposures hold stays. */
+int nsl_studio_reserve(nsl_studio *s, size_t n)
+{
+  if (n <= s->capacity) { return 1; }
+  n += n / 4;
+  int ok = grow((void **)&s->own, n * sizeof(float)) && grow((void **)&s->others, n * sizeof(float)) &&
+           grow((void **)&s->noise, n * sizeof(float));
+  for (int e = 0; e < s->m->n_exposures && ok; e++) {
+    ok = grow((void **)&s->sci[e], n * sizeof(float)) && grow((void **)&s->err[e], n * sizeof(float)) &&
+         grow((void **)&s->near[e], n * sizeof(float)) && grow((void **)&s->dq[e], n * sizeof(int32_t));
+  }
+  if (ok) { s->capacity = n; }
+  return ok;
+}
+
+void nsl_mock_local_map(const nsl_mock *m, double rotation_deg, double j[4])
+{
+  double s = 1 / m->inst->pixel_scale_arcsec, c = cos(rotation_deg * M_PI / 180), t = sin(rotation_deg * M_PI / 180);
+  j[0] = -s * c;
+  j[1] = s * t;
+  j[2] = s * t;
+  j[3] = s * c;
+}
