@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures how fast noslit is, as ratios against what a user would write instead (docs/benchmarks.md). Needs a quiet machine.
 # PyTorch is taken from $NOSLIT_TORCH_PYTHON, a python with torch, numpy and h5py, else from the first python here that has it.
-# Usage: tools/bench.sh [--json] [--only nn,io,train,job] [--repeats N]
+# Usage: tools/bench.sh [--json] [--only nn,io,train,job,merge] [--repeats N]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/common.sh

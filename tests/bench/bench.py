@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The measurements of tools/bench.sh. Every number is a ratio of two things measured in turns in one run; CPU seconds on one thread
 where one process computes, wall seconds where a disk or several ranks are in it. A key that cannot be measured is null, with the
-reason under "why".   bench.py --build DIR --source DIR --work DIR [--json] [--only nn,io,train,job,tile] [--repeats N]"""
+reason under "why".   bench.py --build DIR --source DIR --work DIR [--json] [--only nn,io,train,job,merge] [--repeats N]"""
 import argparse
 import glob
 import json
@@ -15,7 +15,8 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "peer"))
 KEYS = """resnet34_vs_torch default_vs_torch resnet34_of_sgemm_peak mc128_overhead_resnet34 mc128_overhead_default mc_vs_paper_script
 train_vs_torch train_2ranks_vs_1 cutout_mb_cold cutout_s_cold cutout_s_warm cutout_vs_best_cold cutout_vs_best_warm merge_vs_files
-job_2workers_vs_1 tile_vs_python galaxies_per_s_core resnet34_error default_error""".split()
+job_2workers_vs_1 tile_vs_python galaxies_per_s_core resnet34_error default_error merge_mb_per_s merge_rank_mb
+catalogue_bytes_per_source catalogue_vs_float32""".split()
 
 
 class Results:
@@ -254,6 +255,28 @@ def bench_tile(args, r, folder, config):
     r.put("tile_vs_python", ratio(theirs, ours))
 
 
+def bench_merge(args, r):
+    """Tiles of rows like the demo's, on two ranks: the merge, and as many bytes written into plain files by the same ranks."""
+    folder, config = survey(args)
+    rows = 20000
+    run(args, "run", config, ranks=2)
+    run(args, "merge", config)
+    program = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", "2", args.build + "/tests/bench_par_merge"]
+    done = subprocess.run(program + [f"{folder}/catalogue.hdf5", args.work + "/merge", str(rows), "1000", "4",
+                                     str(max(2, args.repeats // 2))], capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError("bench_par_merge: " + (done.stderr.strip().splitlines() or ["gave up"])[0])
+    turns = [[float(x) for x in line.split()] for line in done.stdout.splitlines()]
+    merge_s, write_s, read_s, plain_s, size, raw, memory = zip(*turns)
+    print(f"  writing {statistics.median(write_s):.3g} s, reading back {statistics.median(read_s):.3g} s, "
+          f"plain files {statistics.median(plain_s):.3g} s", file=sys.stderr)
+    r.put("merge_vs_files", ratio(plain_s, merge_s))
+    r.put("merge_mb_per_s", [1e-6 * b / s for b, s in zip(size, merge_s)])
+    r.put("merge_rank_mb", memory)
+    r.put("catalogue_bytes_per_source", [b / rows for b in size])
+    r.put("catalogue_vs_float32", ratio(size, raw))
+
+
 def bench_train_ranks(args, r):
     folder = args.work + "/train"
     config = folder + "/train.yaml"
@@ -281,6 +304,7 @@ PARTS = {
            "mc_vs_paper_script train_vs_torch resnet34_error default_error"),
     "io": (bench_io, "cutout_mb_cold cutout_s_cold cutout_s_warm cutout_vs_best_cold cutout_vs_best_warm"),
     "train": (bench_train_ranks, "train_2ranks_vs_1"),
+    "merge": (bench_merge, "merge_vs_files merge_mb_per_s merge_rank_mb catalogue_bytes_per_source catalogue_vs_float32"),
     "job": (bench_job, "job_2workers_vs_1 galaxies_per_s_core tile_vs_python"),
 }
 
@@ -316,7 +340,6 @@ def main():
             part(args, r)
         except (RuntimeError, OSError, subprocess.SubprocessError) as e:
             r.cannot(keys, str(e))
-    r.cannot("merge_vs_files", "tools/bench.sh has no measurement for it yet")
     result = dict(r.values, spread=r.spread, why=r.why, machine=about)
     if args.json:
         print(json.dumps(result, indent=1))
