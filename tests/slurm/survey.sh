@@ -1,15 +1,8 @@
 # Surveys submitted to a real SLURM: an array with dependencies that meets its time limit, scancel in the middle, a killed worker, a
 # damaged exposure and the re-run of a cone after its repair. In the end every catalogue is that of an undisturbed run, byte for byte.
 . "$(dirname "$0")/../fault/_lib.sh"
-PATH=$PATH:/usr/sbin
-for c in sbatch slurmctld slurmd munged setpriv; do command -v $c > /dev/null || skip "no $c (apt-get install slurm-wlm munge)"; done
-[ "$(id -u)" = 0 ] || skip "a throwaway SLURM wants to be root"
-[ -n "$python" ] || skip "no python with h5py"
-cluster=$(mktemp -d /tmp/noslit-slurm.XXXXXX)
-stop_cluster() { "$source_dir/tools/slurm-here.sh" stop "$cluster" || true; rm -rf "$cluster"; }
-trap stop_cluster EXIT
-"$source_dir/tools/slurm-here.sh" start "$cluster" 9 > /dev/null || fail "SLURM does not start"
-export SLURM_CONF=$cluster/slurm.conf
+. "$(dirname "$0")/_lib.sh"
+start_cluster 9
 
 expected=$build/tests/work/$name-expected.hdf5
 "$noslit" merge "$reference/survey.yaml" --set output.catalogue="$expected" --set output.fits= > /dev/null
@@ -36,24 +29,6 @@ SITE
 submit() { # dir, arguments of submit.sh: prints what it says; $d/run/jobs.jsonl has the numbers
   local d=$1; shift
   "$source_dir/jobs/submit.sh" "$d/survey.yaml" --site "$d/site.sh" "$@" || fail "submit.sh $*"
-}
-job_of() { grep "\"stage\":\"$2\"" "$1/run/jobs.jsonl" | tail -n 1 | sed 's/.*"job":"\([0-9]*\)".*/\1/'; }
-state_of() { scontrol show job "$1" 2> /dev/null | sed -n 's/^ *JobState=\([A-Z_]*\).*/\1/p' | sort -u | tr '\n' ' '; }
-exit_of() { scontrol show job "$1" | sed -n 's/.* ExitCode=\([0-9]*\):.*/\1/p' | sort -u | tr '\n' ' '; }
-wait_until() { # seconds, what, command...
-  local limit=$1 what=$2; shift 2
-  local deadline=$((SECONDS + limit))
-  until "$@" > /dev/null 2>&1; do
-    [ $SECONDS -lt $deadline ] && { sleep 0.3; continue; }
-    squeue >&2; tail -n 20 "$build"/tests/work/"$name"-*/run/log/* "$cluster"/slurm*.log >&2
-    fail "waited $limit s for: $what"
-  done
-}
-is_over() { ! grep -qE "PENDING|CONFIGURING|RUNNING|COMPLETING|SUSPENDED|REQUEUED" <<< "$(state_of "$1")"; }
-completed() { # dir, stage
-  local id; id=$(job_of "$1" "$2")
-  wait_until 300 "job $id ($2) of $1" is_over "$id"
-  [ "$(state_of "$id")" = "COMPLETED " ] || { tail -n 30 "$1"/run/log/* >&2; fail "$2 of $1 ended as $(state_of "$id")"; }
 }
 done_tiles() { cat "$1"/run/journal.jsonl "$1"/run/part-*/journal.jsonl 2> /dev/null | grep -c '"e":"done"'; }
 has_done() { [ "$(done_tiles "$1")" -ge "$2" ]; }
