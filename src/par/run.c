@@ -83,7 +83,7 @@ static nsl_status open_ledger(chief *c, int n_ranks, double t_start_s, nsl_error
   NSL_TRY(nsl_run_ledger_init(l, err));
   NSL_TRY(nsl_journal_open(l->folder, l->run_id, &l->journal, err));
   l->selection = nsl_select_text(c->select);
-  nsl_journal_add(l->journal, "start", -1, -1, -1, -1, l->selection);
+  nsl_journal_start(l->journal, nsl_batch_job_here(), l->selection);
   for (size_t i = 0; i < c->jobs.n_released; i++) { nsl_journal_add(l->journal, "release", c->jobs.released[i], -1, -1, -1, NULL); }
   nsl_journal_flush(l->journal, 1);
   if (c->jobs.n_to_make) {
@@ -100,7 +100,8 @@ static nsl_status prepare(chief *c, int n_ranks, double t_start_s, nsl_error *er
   NSL_TRY(make_folders(c, err));
   NSL_TRY(nsl_run_worker_start(&c->worker, err));
   NSL_TRY(get_plan(c, err));
-  NSL_TRY(nsl_run_jobs_make(c->cfg, &c->plan, nsl_tile_runner_expects(c->worker.runner), c->select, c->log, &c->jobs, err));
+  NSL_TRY(nsl_run_jobs_make(c->cfg, &c->plan, nsl_tile_runner_expects(c->worker.runner), c->select, c->ledger.folder,
+                            nsl_batch_job_here(), c->log, &c->jobs, err));
   NSL_TRY(open_ledger(c, n_ranks, t_start_s, err));
   warn_of_disk(c);
   nsl_info(c->log, "%zu tiles, %lld sources; %lld tiles asked for: %lld to make, %lld to verify, %lld in quarantine",

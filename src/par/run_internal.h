@@ -6,6 +6,13 @@
 #include "noslit/par/run.h"
 #include "par/farm.h"
 
+/* --- run_requeue.c: the job of a batch system in which we run --- */
+typedef struct {
+  long id;     /* SLURM's number; 0: none */
+  int restart; /* how often it went back into the queue */
+} nsl_batch_job;
+nsl_batch_job nsl_batch_job_here(void);
+
 /* --- run_jobs.c: which tiles --- */
 typedef struct {
   const nsl_plan_tile **tiles; /* of the plan; sorted by tile */
@@ -20,8 +27,10 @@ typedef struct {
   nsl_tile_id *released; /* taken out of quarantine */
   size_t n_released;
 } nsl_run_jobs;
+/* folder: of the run's journal. In a job that was requeued, --force and --failed do not ask again for tiles that it has made or
+ * given up already. */
 nsl_status nsl_run_jobs_make(const nsl_config *cfg, const nsl_plan *plan, const nsl_tile_expectation *e, const nsl_select *select,
-                             const nsl_log *log, nsl_run_jobs *out, nsl_error *err);
+                             const char *folder, nsl_batch_job job, const nsl_log *log, nsl_run_jobs *out, nsl_error *err);
 void nsl_run_jobs_free(nsl_run_jobs *j);
 
 /* --- run_worker.c: one tile --- */
@@ -44,11 +53,26 @@ void nsl_journal_close(nsl_journal *j);
 /* One line: {"t":...,"run":...,"e":event[,"tile":tile][,"attempt":attempt][,"rank":rank][,"s":seconds][,"why":why]}; negative
  * numbers and NULL are left out. Kept in memory until the next flush. */
 void nsl_journal_add(nsl_journal *j, const char *event, int64_t tile, int attempt, int rank, double seconds, const char *why);
+/* The first line of a run: "start" with "job" and "restart" of the batch system, if there is one, and what was asked for. */
+void nsl_journal_start(nsl_journal *j, nsl_batch_job job, const char *selection);
 /* Writes what was added; makes it durable about once a second. The first failure is kept in *err. */
 void nsl_journal_flush(nsl_journal *j, int durable);
 /* Counts from all journals of the work directory, per tile of the ascending list, failures since it was last done or released:
  * attempts that failed, workers lost, and tiles under way when a run ended without a word. */
 nsl_status nsl_journal_failures(const char *workdir, const int64_t *tiles, int32_t *failures, int32_t n, nsl_error *err);
+
+/* --- reading a journal --- */
+typedef struct {
+  const int64_t *tiles; /* ascending */
+  int32_t n;
+} nsl_journal_tiles;
+int32_t nsl_journal_find(const nsl_journal_tiles *t, int64_t tile); /* its index; -1: not there */
+/* The text after "key": in a line that this program wrote; NULL if it is not there. Reasons come last, so no quoted text can be
+ * mistaken for a key. */
+const char *nsl_journal_value(const char *line, const char *key);
+/* settled[tiles->n] is 1 for tiles that earlier starts of this job have made or put into quarantine. */
+nsl_status nsl_journal_settled(const char *folder, nsl_batch_job job, const nsl_journal_tiles *tiles, unsigned char *settled,
+                               nsl_error *err);
 
 /* --- run_ledger.c: the master's observer --- */
 typedef struct {

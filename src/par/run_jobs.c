@@ -13,7 +13,8 @@ typedef struct {
   const nsl_select *select;
   const nsl_log *log;
   nsl_quarantine quarantine;
-  int32_t *failures; /* per planned tile */
+  int32_t *failures;      /* per planned tile */
+  unsigned char *settled; /* per planned tile: by an earlier start of this job */
   int max_attempts;
   nsl_run_jobs *out;
 } chooser;
@@ -43,20 +44,27 @@ static nsl_status allocate(const nsl_plan *plan, nsl_run_jobs *j, nsl_error *err
   return j->tiles && j->ids && j->cost_s && j->failures && j->hints && j->released ? NSL_OK : no_memory(err);
 }
 
-static nsl_status read_failures(chooser *c, nsl_error *err)
+static nsl_status read_journals(chooser *c, const char *folder, nsl_batch_job job, nsl_error *err)
 {
+  nsl_status st = NSL_OK;
   size_t n = c->plan->n_tiles;
   int64_t *ids = calloc(n + 1, sizeof *ids);
   c->failures = calloc(n + 1, sizeof *c->failures);
-  if (!ids || !c->failures) {
-    free(ids);
-    return no_memory(err);
+  c->settled = calloc(n + 1, 1);
+  if (!ids || !c->failures || !c->settled) {
+    st = no_memory(err);
+    goto cleanup;
   }
   for (size_t i = 0; i < n; i++) { ids[i] = c->plan->tiles[i].tile; }
-  nsl_status st = nsl_journal_failures(c->e->workdir, ids, c->failures, (int32_t)n, err);
+  const nsl_journal_tiles known = {ids, (int32_t)n};
+  NSL_TRY(nsl_journal_failures(c->e->workdir, ids, c->failures, (int32_t)n, err));
+  NSL_TRY(nsl_journal_settled(folder, job, &known, c->settled, err));
+cleanup:
   free(ids);
   return st;
 }
+
+static int is_forced(const chooser *c, size_t i) { return nsl_select_force(c->select) && !c->settled[i]; }
 
 /* A tile that was under way each time the whole job died has no reason in quarantine yet, since nobody was left to write it. */
 static nsl_status quarantine_suspect(chooser *c, size_t i, nsl_error *err)
@@ -81,7 +89,7 @@ static nsl_status stays_quarantined(chooser *c, size_t i, nsl_tile_state state, 
   int suspect = c->failures[i] >= c->max_attempts;
   *stays = 0;
   if (!q && !suspect) { return NSL_OK; }
-  int asked = nsl_select_force(c->select) || nsl_select_failed(c->select);
+  int asked = (nsl_select_force(c->select) || nsl_select_failed(c->select)) && !c->settled[i];
   int changed = q && !nsl_hash_equal(q->identity, nsl_quarantine_identity(c->e, t));
   if (asked || changed || state == NSL_TILE_DONE) {
     if (changed && !asked) { nsl_info(c->log, "tile %lld: out of quarantine, since its inputs have changed", (long long)t->tile); }
@@ -102,7 +110,7 @@ static void add_job(chooser *c, size_t i)
   j->ids[j->n] = t->tile;
   j->cost_s[j->n] = t->cost_s;
   j->failures[j->n] = c->failures[i];
-  j->hints[j->n] = (nsl_farm_hint){t->input_hash, t->n_sources, nsl_select_force(c->select)};
+  j->hints[j->n] = (nsl_farm_hint){t->input_hash, t->n_sources, is_forced(c, i)};
   j->n++;
 }
 
@@ -125,13 +133,13 @@ static nsl_status choose_tile(chooser *c, size_t i, int named, nsl_error *err)
   st = stays_quarantined(c, i, state, &stays, err);
   if (st != NSL_OK || stays) { return st; }
   if (state != NSL_TILE_DONE) { nsl_debug(c->log, "tile %lld: will be made: %s", (long long)t->tile, why); }
-  c->out->n_to_make += state != NSL_TILE_DONE || nsl_select_force(c->select);
+  c->out->n_to_make += state != NSL_TILE_DONE || is_forced(c, i);
   add_job(c, i);
   return NSL_OK;
 }
 
 nsl_status nsl_run_jobs_make(const nsl_config *cfg, const nsl_plan *plan, const nsl_tile_expectation *e, const nsl_select *select,
-                             const nsl_log *log, nsl_run_jobs *out, nsl_error *err)
+                             const char *folder, nsl_batch_job job, const nsl_log *log, nsl_run_jobs *out, nsl_error *err)
 {
   nsl_status st = NSL_OK;
   chooser c = {.cfg = cfg, .plan = plan, .e = e, .select = select, .log = log, .out = out};
@@ -145,13 +153,14 @@ nsl_status nsl_run_jobs_make(const nsl_config *cfg, const nsl_plan *plan, const 
   NSL_TRY(allocate(plan, out, err));
   NSL_TRY(nsl_plan_choose(cfg, plan, select, named, err));
   NSL_TRY(nsl_quarantine_read(e->workdir, &c.quarantine, err));
-  NSL_TRY(read_failures(&c, err));
+  NSL_TRY(read_journals(&c, folder, job, err));
   for (size_t i = 0; i < plan->n_tiles; i++) { NSL_TRY(choose_tile(&c, i, named[i], err)); }
   if (out->n_released) { NSL_TRY(nsl_quarantine_remove(e->workdir, out->released, out->n_released, err)); }
 cleanup:
   if (st != NSL_OK) { nsl_run_jobs_free(out); }
   nsl_quarantine_free(&c.quarantine);
   free(c.failures);
+  free(c.settled);
   free(named);
   return st;
 }

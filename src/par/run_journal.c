@@ -78,21 +78,39 @@ static void add_quoted(nsl_str *s, const char *text)
   nsl_str_add(s, "\"");
 }
 
-void nsl_journal_add(nsl_journal *j, const char *event, int64_t tile, int attempt, int rank, double seconds, const char *why)
+static void begin_line(nsl_journal *j, const char *event)
 {
   char utc[32];
-  nsl_str *s = &j->pending;
   nsl_clock_utc(utc);
-  nsl_str_addf(s, "{\"t\":\"%s\",\"run\":\"%s\",\"e\":\"%s\"", utc, j->run_id, event);
-  if (tile >= 0) { nsl_str_addf(s, ",\"tile\":%lld", (long long)tile); }
-  if (attempt >= 0) { nsl_str_addf(s, ",\"attempt\":%d", attempt); }
-  if (rank >= 0) { nsl_str_addf(s, ",\"rank\":%d", rank); }
-  if (seconds >= 0) { nsl_str_addf(s, ",\"s\":%.3f", seconds); }
+  nsl_str_addf(&j->pending, "{\"t\":\"%s\",\"run\":\"%s\",\"e\":\"%s\"", utc, j->run_id, event);
+}
+
+static void end_line(nsl_journal *j, const char *why)
+{
+  nsl_str *s = &j->pending;
   if (why && *why) {
     nsl_str_add(s, ",\"why\":");
     add_quoted(s, why);
   }
   nsl_str_add(s, "}\n");
+}
+
+void nsl_journal_start(nsl_journal *j, nsl_batch_job job, const char *selection)
+{
+  begin_line(j, "start");
+  if (job.id > 0) { nsl_str_addf(&j->pending, ",\"job\":%ld,\"restart\":%d", job.id, job.restart); }
+  end_line(j, selection);
+}
+
+void nsl_journal_add(nsl_journal *j, const char *event, int64_t tile, int attempt, int rank, double seconds, const char *why)
+{
+  nsl_str *s = &j->pending;
+  begin_line(j, event);
+  if (tile >= 0) { nsl_str_addf(s, ",\"tile\":%lld", (long long)tile); }
+  if (attempt >= 0) { nsl_str_addf(s, ",\"attempt\":%d", attempt); }
+  if (rank >= 0) { nsl_str_addf(s, ",\"rank\":%d", rank); }
+  if (seconds >= 0) { nsl_str_addf(s, ",\"s\":%.3f", seconds); }
+  end_line(j, why);
   if (s->n > FLUSH_BYTES) { nsl_journal_flush(j, 0); }
 }
 

@@ -11,7 +11,7 @@
 #include "par/run_internal.h"
 
 typedef struct {
-  const int64_t *tiles;
+  nsl_journal_tiles known;
   int32_t n;
   int32_t *failures;   /* in this journal */
   int64_t *cleared;    /* when a tile was last done or released, in any journal: yyyymmddhhmmss */
@@ -19,23 +19,21 @@ typedef struct {
   int64_t now;         /* of the line */
 } replay;
 
-static int32_t find(const replay *r, int64_t tile)
+int32_t nsl_journal_find(const nsl_journal_tiles *t, int64_t tile)
 {
-  int32_t low = 0, high = r->n;
+  int32_t low = 0, high = t->n;
   while (low < high) {
     int32_t middle = low + (high - low) / 2;
-    if (r->tiles[middle] < tile) {
+    if (t->tiles[middle] < tile) {
       low = middle + 1;
     } else {
       high = middle;
     }
   }
-  return low < r->n && r->tiles[low] == tile ? low : -1;
+  return low < t->n && t->tiles[low] == tile ? low : -1;
 }
 
-/* The text after "key": in a line that this program wrote; NULL if it is not there. Reasons come last, so no quoted text can be
- * mistaken for a key. */
-static const char *value_of(const char *line, const char *key)
+const char *nsl_journal_value(const char *line, const char *key)
 {
   char pattern[32];
   snprintf(pattern, sizeof pattern, "\"%s\":", key);
@@ -46,7 +44,7 @@ static const char *value_of(const char *line, const char *key)
 static int64_t time_of(const char *line)
 {
   int64_t t = 0;
-  const char *text = value_of(line, "t");
+  const char *text = nsl_journal_value(line, "t");
   for (int i = 0; text && text[i] && text[i] != 'Z' && i < 24; i++) {
     if (text[i] >= '0' && text[i] <= '9') { t = 10 * t + (text[i] - '0'); }
   }
@@ -67,12 +65,12 @@ static void close_all(replay *r)
 
 static void replay_line(replay *r, const char *line)
 {
-  const char *e = value_of(line, "e"), *tile = value_of(line, "tile");
+  const char *e = nsl_journal_value(line, "e"), *tile = nsl_journal_value(line, "tile");
   if (!e) { return; }
   r->now = time_of(line);
   if (is(e, "\"start\"")) { close_all(r); } /* what an earlier run left without a word counts as lost */
   if (is(e, "\"end\"")) { memset(r->open_since, 0, (size_t)r->n * sizeof *r->open_since); }
-  int32_t i = tile ? find(r, strtoll(tile, NULL, 10)) : -1;
+  int32_t i = tile ? nsl_journal_find(&r->known, strtoll(tile, NULL, 10)) : -1;
   if (i < 0) { return; }
   if (is(e, "\"assign\"")) {
     r->open_since[i] = r->now ? r->now : 1;
@@ -108,7 +106,7 @@ nsl_status nsl_journal_failures(const char *workdir, const int64_t *tiles, int32
   nsl_status st = NSL_OK;
   char **paths = NULL;
   size_t n_paths = 0, room = (size_t)n + 1;
-  replay r = {.tiles = tiles,
+  replay r = {.known = {tiles, n},
               .n = n,
               .failures = calloc(room, sizeof *r.failures),
               .cleared = calloc(room, sizeof *r.cleared),
