@@ -30,6 +30,7 @@ static const char *const known_keys[] = {
     "bands.#.lambda_min_a",
     "bands.#.lambda_max_a",
     "bands.#.psf_ree80_arcsec",
+    "bands.#.psf_exponent",
     "detectors.#.id",
     "detectors.#.band",
     "detectors.#.nx",
@@ -169,12 +170,15 @@ static nsl_status parse_band(const nsl_kvlist *doc, int i, nsl_band *band, nsl_e
   PATH(lambda_min, "bands.%d.lambda_min_a", i);
   PATH(lambda_max, "bands.%d.lambda_max_a", i);
   PATH(ree80, "bands.%d.psf_ree80_arcsec", i);
+  PATH(exponent, "bands.%d.psf_exponent", i);
   NSL_TRY(read_name(doc, name, band->name, sizeof band->name, err));
   NSL_TRY(read_real(doc, lambda0, 100, 1e6, &band->lambda0_a, err));
   NSL_TRY(read_real(doc, dlambda, 1e-3, 1e4, &band->dlambda_a, err));
   NSL_TRY(read_real(doc, lambda_min, 100, 1e6, &band->lambda_min_a, err));
   NSL_TRY(read_real(doc, lambda_max, 100, 1e6, &band->lambda_max_a, err));
   NSL_TRY(read_real(doc, ree80, 1e-3, 10, &band->psf_ree80_arcsec, err));
+  band->psf_exponent = 0;
+  if (nsl_kv_find(doc, exponent)) { NSL_TRY(read_real(doc, exponent, -0.5, 0.5, &band->psf_exponent, err)); }
   if (band->lambda_min_a >= band->lambda_max_a) {
     const nsl_kv *kv = nsl_kv_find(doc, lambda_max);
     NSL_THROW(err, NSL_E_CONFIG, "%s:%d:%d: '%s' must be larger than lambda_min_a", doc->file, kv->line, kv->column, lambda_max);

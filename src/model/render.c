@@ -1,9 +1,10 @@
 /* Dispersed light of one source on a detector window, in three steps:
- *   1. render_spectrum.c: electrons per pixel column along the trace, a line (1-D);
+ *   1. render_beads.c, render_line.c: electrons per pixel column along the trace, a line (1-D);
  *   2. render_kernel.c, render_convolve.c: that line convolved with each row of the profile, in the frame that follows the trace;
  *   3. render_level.c: each column moved to where the trace is, by cubic B-spline weights (step 2 made the coefficients).
- * Steps 2 and 3 are done level by level: the wide parts of a profile on coarser grids.
- * Against exact rendering the error of a pixel is below 0.3 % of the local peak for a PSF of 3.4 px FWHM. */
+ * Steps 2 and 3 are done level by level: the wide parts of a profile on coarser grids. A PSF that changes with wavelength is part
+ * of steps 1 and 3 (render_psf.c). Against exact rendering the error of a pixel is below 0.3 % of the local peak for a PSF of 3.4
+ * px FWHM. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,13 +17,12 @@ void nsl_renderer_free(nsl_renderer *r)
 {
   if (!r) { return; }
   for (int k = 0; k < NSL_KERNELS; k++) { nsl_kernel_free(&r->kernels[k]); }
-  free(r->deposit);
+  for (int k = 0; k < NSL_BEADS; k++) { nsl_beads_free(&r->beads[k]); }
   free(r->line);
+  free(r->delta_memory);
   free(r->y);
   free(r->smooth);
-  free(r->phase);
   free(r->rows);
-  free(r->all_rows);
   free(r->weight);
   free(r->row_of);
   free(r);
@@ -76,22 +76,34 @@ static nsl_reach reach_of_parts(const nsl_mix parts[NSL_LEVELS], double slope)
   return all;
 }
 
-/* The line and the trace's rows, for all levels. */
-static nsl_status prepare(nsl_renderer *r, const nsl_trace *t, const nsl_sensitivity *sens, const nsl_sed *sed,
-                          double scale_seconds, const nsl_reach *reach, const nsl_footprint *f, const nsl_window *w, nsl_error *err)
+/* A per px where it is least, over the whole beam. */
+static double finest_dispersion(const nsl_trace *t)
 {
+  double a = fabs(nsl_trace_dlambda(t, t->dx_min)), b = fabs(nsl_trace_dlambda(t, t->dx_max)),
+         c = fabs(nsl_trace_dlambda(t, 0.5 * (t->dx_min + t->dx_max)));
+  return fmax(fmin(fmin(a, b), c), 1e-3);
+}
+
+/* The line and the trace's rows, for all levels. */
+static nsl_status prepare(nsl_renderer *r, const nsl_trace *t, const nsl_beads *beads, double scale_seconds, const nsl_psf *psf,
+                          double least_px2, const nsl_reach *reach, const nsl_footprint *f, const nsl_window *w, nsl_error *err)
+{
+  double x_first = w->x0 + f->i0 - reach->t_max;
   r->line_before = reach->t_max;
   r->line_n = f->n + reach->t_max - reach->t_min;
   size_t n = (size_t)r->line_n;
-  if (!nsl_grow((void **)&r->deposit, &r->deposit_n, n, sizeof *r->deposit) ||
-      !nsl_grow((void **)&r->line, &r->line_capacity, n + NSL_LINE_SPARE, sizeof *r->line) ||
+  if (!nsl_grow((void **)&r->line, &r->line_capacity, n + NSL_LINE_SPARE, sizeof *r->line) ||
+      !nsl_grow((void **)&r->delta_memory, &r->delta_n, 3 * n, sizeof *r->delta_memory) ||
       !nsl_grow((void **)&r->y, &r->y_n, (size_t)f->n, sizeof *r->y)) {
     return nsl_fail(err, NSL_E_NOMEM, "renderer");
   }
-  memset(r->deposit, 0, n * sizeof *r->deposit);
-  nsl_spectrum_deposit(t, sens, sed, scale_seconds, f->dx_lo, f->dx_hi, w->x0 + f->i0 - reach->t_max, r->line_n, r->deposit);
-  for (size_t i = 0; i < n; i++) { r->line[i] = (float)r->deposit[i]; }
-  memset(r->line + n, 0, NSL_LINE_SPARE * sizeof *r->line);
+  memset(r->line, 0, (n + NSL_LINE_SPARE) * sizeof *r->line);
+  nsl_line_add(t, beads, scale_seconds, f->dx_lo, f->dx_hi, x_first, r->line_n, r->line);
+  r->delta = psf->exponent != 0 ? r->delta_memory : NULL;
+  if (r->delta) {
+    nsl_psf_delta(psf, least_px2, t, beads->mean_a, x_first, r->line_n, r->delta);
+    nsl_line_blur(r->line, r->delta, r->line_n, r->delta + n);
+  }
   for (int i = 0; i < f->n; i++) {
     double y = t->y0 + nsl_trace_dy(t, w->x0 + f->i0 + i - t->x0) - w->y0;
     r->y[i] = y < -ROW_LIMIT ? -ROW_LIMIT : y > ROW_LIMIT ? ROW_LIMIT : y;
@@ -102,19 +114,25 @@ static nsl_status prepare(nsl_renderer *r, const nsl_trace *t, const nsl_sensiti
 nsl_status nsl_render_beam(nsl_renderer *r, const nsl_beam *beam, double x_px, double y_px, const nsl_mix *mix, const nsl_sed *sed,
                            double scale_seconds, nsl_window *w, nsl_error *err)
 {
-  if (beam->sensitivity.n < 2 || mix->n < 1 || w->w < 1 || w->h < 1 || !(scale_seconds > 0)) { return NSL_OK; }
+  nsl_status st = NSL_OK;
+  if (beam->sensitivity.n < 2 || sed->n < 2 || mix->n < 1 || w->w < 1 || w->h < 1 || !(scale_seconds > 0)) { return NSL_OK; }
   nsl_trace t;
   nsl_footprint f;
-  nsl_mix parts[NSL_LEVELS];
+  nsl_mix narrow, parts[NSL_LEVELS];
+  const nsl_beads *beads;
   nsl_trace_at(beam, x_px, y_px, &t);
   double middle = fmin(fmax(w->x0 + 0.5 * w->w - t.x0, t.dx_min), t.dx_max), slope = nsl_kernel_slope(nsl_trace_slope(&t, middle));
-  nsl_mix_split(mix, slope, parts);
+  double least = nsl_psf_least_px2(&mix->psf, &beam->sensitivity);
+  nsl_mix_with_psf(mix, least, &narrow);
+  nsl_mix_split(&narrow, slope, parts);
   nsl_reach reach = reach_of_parts(parts, slope);
   if (!find_footprint(&t, &reach, w, &f)) { return NSL_OK; }
-  nsl_status st = prepare(r, &t, &beam->sensitivity, sed, scale_seconds, &reach, &f, w, err);
-  for (int l = 0; l < NSL_LEVELS && st == NSL_OK; l++) {
-    if (parts[l].n > 0) { st = nsl_render_level(r, &parts[l], slope, nsl_level_step(l), &f, w, err); }
+  NSL_TRY(nsl_beads_get(r->beads, sed, &beam->sensitivity, nsl_beads_bin(finest_dispersion(&t)), &beads, err));
+  NSL_TRY(prepare(r, &t, beads, scale_seconds, &mix->psf, least, &reach, &f, w, err));
+  for (int l = 0; l < NSL_LEVELS; l++) {
+    if (parts[l].n > 0) { NSL_TRY(nsl_render_level(r, &parts[l], slope, nsl_level_step(l), &f, w, err)); }
   }
+cleanup:
   return st;
 }
 

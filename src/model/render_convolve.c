@@ -7,7 +7,7 @@
 typedef float vec __attribute__((vector_size(NSL_LANES * sizeof(float)), aligned(4)));
 
 __attribute__((target_clones("avx2", "default"))) void nsl_convolve_rows(const nsl_kernel *kn, int m_min, int m_max,
-                                                                         const float *line, int n, int stride, float *g)
+                                                                         const float *line, int step, int n, int stride, float *g)
 {
   int rows = m_max - m_min + 1, taps = kn->t_max - kn->t_min + 1;
   for (int m = 0; m < rows; m += 4) {
@@ -15,9 +15,9 @@ __attribute__((target_clones("avx2", "default"))) void nsl_convolve_rows(const n
     int in_block = rows - m < 4 ? rows - m : 4;
     for (int i = 0; i < n; i += 2 * NSL_LANES) {
       vec a0 = {0}, a1 = {0}, b0 = {0}, b1 = {0}, c0 = {0}, c1 = {0}, d0 = {0}, d1 = {0};
-      /* tap t of column i reads line[i + t_max - t]: as t grows from t_min, the reading walks down from taps - 1. */
-      const float *from = line + i + taps - 1, *kt = k;
-      for (int t = 0; t < taps; t++, from--, kt += kn->rows_padded) {
+      /* As t grows from t_min, the reading walks down from step (taps - 1). */
+      const float *from = line + i + step * (taps - 1), *kt = k;
+      for (int t = 0; t < taps; t++, from -= step, kt += kn->rows_padded) {
         vec x0 = *(const vec *)from, x1 = *(const vec *)(from + NSL_LANES);
         a0 += kt[0] * x0;
         a1 += kt[0] * x1;

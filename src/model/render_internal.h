@@ -46,27 +46,48 @@ nsl_reach nsl_kernel_reach(const nsl_mix *mix, double slope, int step);
 nsl_status nsl_kernel_get(nsl_kernel *cache, const nsl_mix *mix, double slope, int step, const nsl_kernel **out, nsl_error *err);
 void nsl_kernel_free(nsl_kernel *kernel);
 
-/* Cubic B-spline weights for a position p: columns i0 .. i0 + 3 (i0 returned) get w[0..3]. */
-static inline long nsl_spline_weights(double p, double w[4])
-{
-  long i = (long)p - (p < (double)(long)p);
-  double f = p - (double)i, g = 1 - f;
-  const double sixth = 1.0 / 6;
-  w[0] = g * g * g * sixth;
-  w[1] = (4 - 6 * f * f + 3 * f * f * f) * sixth;
-  w[2] = (4 - 6 * g * g + 3 * g * g * g) * sixth;
-  w[3] = f * f * f * sixth;
-  return i - 1;
-}
+/* --- render_beads.c --- */
+/* A spectrum through a sensitivity: bead j has light[j] e-/s at wavelength (first + j + centre[j]) bin_a. */
+typedef struct {
+  nsl_hash key;         /* of what it was made of; 0 while there is nothing */
+  double bin_a, mean_a; /* mean_a: where the light is, on average */
+  long first;
+  int n, capacity;
+  float *light, *centre, *memory;
+} nsl_beads;
 
-/* Adds the electrons of the beam between dx_lo and dx_hi, as B-spline deposits, to line[0..n) whose first element is FITS column
- * x_first. */
-void nsl_spectrum_deposit(const nsl_trace *trace, const nsl_sensitivity *sens, const nsl_sed *sed, double scale_seconds,
-                          double dx_lo, double dx_hi, double x_first, int n, double *line);
+#define NSL_BEADS 2048 /* strings in the cache */
 
-/* g[(m - m_min) * stride + i] = sum over t of kernel(t, m) line[i + t_max - t] for kernel rows m_min..m_max. line is readable up
- * to stride + t_max - t_min; stride is a multiple of 2 NSL_LANES not below n. */
-void nsl_convolve_rows(const nsl_kernel *kernel, int m_min, int m_max, const float *line, int n, int stride, float *g);
+/* The bin for a beam with this dispersion, A per px, where it is finest. */
+double nsl_beads_bin(double finest_a_per_px);
+/* The string from the cache [NSL_BEADS], made if it is not there; valid until the next call. */
+nsl_status nsl_beads_get(nsl_beads *cache, const nsl_sed *sed, const nsl_sensitivity *sens, double bin, const nsl_beads **out,
+                         nsl_error *err);
+void nsl_beads_free(nsl_beads *beads);
+
+/* --- render_line.c --- */
+/* Adds scale times the beads between dx_lo and dx_hi of the trace, as cubic B-spline deposits, to line[0..n) whose first element is
+ * FITS column x_first. */
+void nsl_line_add(const nsl_trace *trace, const nsl_beads *beads, double scale, double dx_lo, double dx_hi, double x_first, int n,
+                  float *line);
+
+/* --- render_psf.c: the PSF's change with wavelength ---
+ * Kernels hold the narrowest PSF; the rest, a variance `delta` that changes along the trace, is a blur by five weights along the
+ * dispersion and by six across it. Both have the second and the fourth moment of a Gaussian. */
+#define NSL_DELTA_MAX_PX2 1.0 /* beyond it five weights do not do */
+/* Least variance of the PSF where the sensitivity has light; at least its largest less NSL_DELTA_MAX_PX2. */
+double nsl_psf_least_px2(const nsl_psf *psf, const nsl_sensitivity *sens);
+/* The profile with the PSF's variance changed to `variance_px2`. */
+void nsl_mix_with_psf(const nsl_mix *mix, double variance_px2, nsl_mix *out);
+/* delta[i] of the columns x_first + i: the PSF's variance at their wavelengths over `least`. A beam too short to tell wavelengths
+ * apart has that of mean_a everywhere. */
+void nsl_psf_delta(const nsl_psf *psf, double least, const nsl_trace *trace, double mean_a, double x_first, int n, float *delta);
+/* Blurs along the line; work: [n]. */
+void nsl_line_blur(float *line, const float *delta, int n, float *work);
+
+/* g[(m - m_min) * stride + i] = sum over t of kernel(t, m) line[i + step (t_max - t)] for kernel rows m_min..m_max. line is
+ * readable up to stride + step (t_max - t_min); stride is a multiple of 2 NSL_LANES not below n. */
+void nsl_convolve_rows(const nsl_kernel *kernel, int m_min, int m_max, const float *line, int step, int n, int stride, float *g);
 
 /* The window's columns that the beam can touch. */
 typedef struct {
@@ -78,15 +99,17 @@ typedef struct {
 
 struct nsl_renderer {
   nsl_kernel kernels[NSL_KERNELS];
-  double *deposit;
-  float *line; /* electrons per column as spline deposits, from column i0 - line_before on */
+  nsl_beads beads[NSL_BEADS];
+  float *line; /* electrons per column as spline deposits, from column i0 - line_before on; NSL_LINE_SPARE zeros after it */
   int line_n, line_before;
-  double *y;              /* row of the trace in the window, per column, within +-ROW_LIMIT */
-  float *smooth, *phase;  /* render_level.c */
-  float *rows, *all_rows; /* kernel rows convolved: of a phase; of all columns */
-  float *weight;          /* [4][columns] */
-  int *row_of;            /* integer row of the trace, per column */
-  size_t deposit_n, line_capacity, y_n, smooth_n, phase_n, rows_n, all_rows_n, weight_n, row_of_n;
+  float *delta;  /* of the same columns; NULL when the PSF is the same everywhere */
+  double *y;     /* row of the trace in the window, per column, within +-ROW_LIMIT */
+  float *smooth; /* the line for a coarse level, between zeros */
+  float *rows;   /* kernel rows convolved */
+  float *weight; /* [6][columns] */
+  int *row_of;   /* integer row of the trace, per column */
+  float *delta_memory;
+  size_t line_capacity, delta_n, y_n, smooth_n, rows_n, weight_n, row_of_n;
 };
 
 /* realloc to at least `need` elements; 0 when there is no memory. */

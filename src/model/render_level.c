@@ -1,18 +1,18 @@
-/* One level of the renderer: the components of a profile that are sampled on a grid of `step` px. With a step above 1 the columns
- * are taken in `step` phases, each a coarse line of its own, and so are the rows: every pixel gets the value of the kernel's spline
- * at its own place, as it does on the finest grid. */
+/* One level of the renderer: the components of a profile that are sampled on a grid of `step` px. With a step above 1 the taps of
+ * the kernel are `step` columns apart, and rows are taken in `step` phases: every pixel gets the value of the kernel's spline at
+ * its own place, as it does on the finest grid. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "render_internal.h"
 
-enum { STEP_MAX = 1 << (NSL_LEVELS - 1), PADDING = 2 * NSL_LANES };
+enum { STEP_MAX = 1 << (NSL_LEVELS - 1), PADDING = 2 * NSL_LANES, TAPS = 6 };
 
 static int min_int(int a, int b) { return a < b ? a : b; }
 static int max_int(int a, int b) { return a > b ? a : b; }
 
-/* smooth[e] = the deposit of the line on a coarse column at e: a cubic B-spline of `step` px. line and smooth are 2 step - 1 zeros
- * longer at both ends. */
+/* smooth[e] = the deposit of the line on a coarse column at e: a cubic B-spline of `step` px. line is 2 step - 1 zeros longer at
+ * both ends. */
 __attribute__((target_clones("avx2", "default"))) static void smooth_line(const float *restrict line, int n, int step,
                                                                           float *restrict smooth)
 {
@@ -25,55 +25,33 @@ __attribute__((target_clones("avx2", "default"))) static void smooth_line(const 
   }
 }
 
-/* Columns r, r + step, .. of the footprint: the coarse line that they read. `smooth` starts `before` px left of column 0. */
-static void take_phase(const float *smooth, int n, int before, int r, int step, int t_max, float *phase, int n_phase)
-{
-  int first = before + r - step * t_max; /* element of `smooth` that phase[0] is */
-  int a = first < 0 ? (-first + step - 1) / step : 0, b = first < n ? (n - 1 - first) / step + 1 : 0;
-  a = min_int(a, n_phase);
-  b = max_int(min_int(b, n_phase), a);
-  memset(phase, 0, (size_t)a * sizeof *phase);
-  for (int k = a; k < b; k++) { phase[k] = smooth[first + k * step]; }
-  memset(phase + b, 0, (size_t)(n_phase - b) * sizeof *phase);
-}
-
-/* Kernel rows m_min .. m_max convolved, for every column: r->all_rows. */
+/* Kernel rows m_min .. m_max convolved: r->rows. */
 static nsl_status convolve(nsl_renderer *r, const nsl_kernel *kn, int m_min, int m_max, int step, int n, int stride, nsl_error *err)
 {
-  int rows = m_max - m_min + 1, taps = kn->t_max - kn->t_min + 1;
+  int before = r->line_before - kn->t_max * step;
   if (step == 1) {
-    nsl_convolve_rows(kn, m_min, m_max, r->line + (r->line_before - kn->t_max), n, stride, r->all_rows);
+    nsl_convolve_rows(kn, m_min, m_max, r->line + before, 1, n, stride, r->rows);
     return NSL_OK;
   }
-  int n_coarse = (n + step - 1) / step, stride_coarse = (n_coarse + PADDING - 1) / PADDING * PADDING;
-  int n_phase = stride_coarse + taps + NSL_LANES, margin = 2 * STEP_MAX, n_smooth = r->line_n + 2 * margin;
-  if (!nsl_grow((void **)&r->smooth, &r->smooth_n, (size_t)(2 * n_smooth + 2 * margin), sizeof *r->smooth) ||
-      !nsl_grow((void **)&r->phase, &r->phase_n, (size_t)n_phase, sizeof *r->phase) ||
-      !nsl_grow((void **)&r->rows, &r->rows_n, (size_t)rows * (size_t)stride_coarse, sizeof *r->rows)) {
+  int margin = 2 * STEP_MAX, n_line = r->line_n + NSL_LINE_SPARE;
+  if (!nsl_grow((void **)&r->smooth, &r->smooth_n, (size_t)(2 * n_line + 2 * margin), sizeof *r->smooth)) {
     return nsl_fail(err, NSL_E_NOMEM, "renderer");
   }
-  float *smooth = r->smooth, *padded = r->smooth + n_smooth; /* of n_smooth + 2 margin: the line between zeros */
-  memset(padded, 0, (size_t)(n_smooth + 2 * margin) * sizeof *padded);
-  memcpy(padded + 2 * margin, r->line, (size_t)r->line_n * sizeof *padded);
-  smooth_line(padded + margin, n_smooth, step, smooth);
-  for (int p = 0; p < step; p++) {
-    take_phase(smooth, n_smooth, r->line_before + margin, p, step, kn->t_max, r->phase, n_phase);
-    nsl_convolve_rows(kn, m_min, m_max, r->phase, n_coarse, stride_coarse, r->rows);
-    for (int m = 0; m < rows; m++) {
-      float *to = r->all_rows + (size_t)m * (size_t)stride;
-      const float *from = r->rows + (size_t)m * (size_t)stride_coarse;
-      for (int i = p, k = 0; i < n; i += step, k++) { to[i] = from[k]; }
-    }
-  }
+  float *smooth = r->smooth, *padded = r->smooth + n_line;
+  memset(padded, 0, (size_t)margin * sizeof *padded);
+  memcpy(padded + margin, r->line, (size_t)n_line * sizeof *padded);
+  memset(padded + margin + n_line, 0, (size_t)margin * sizeof *padded);
+  smooth_line(padded + margin, n_line, step, smooth);
+  nsl_convolve_rows(kn, m_min, m_max, smooth + before, step, n, stride, r->rows);
   return NSL_OK;
 }
 
-/* Rows q, q + step, .. of the window: coarse row and spline weights of the trace for each column. Coarse pixel row j gets w[0..3]
- * of kernel rows j - row - 2 .. j - row + 1. */
+/* Rows q, q + step, .. of the window: coarse row and spline weights of the trace for each column. Coarse pixel row j gets w[0..5]
+ * of kernel rows j - row - 3 .. j - row + 2; the first and the last are for the blur by `delta` alone. */
 __attribute__((target_clones("avx2", "default"))) static void follow_trace(const double *restrict y, int n, int q, double per_px,
                                                                            int *restrict row_of, float *restrict weight)
 {
-  float *restrict w0 = weight, *restrict w1 = w0 + n, *restrict w2 = w1 + n, *restrict w3 = w2 + n;
+  float *restrict w0 = weight + n, *restrict w1 = w0 + n, *restrict w2 = w1 + n, *restrict w3 = w2 + n;
   for (int i = 0; i < n; i++) {
     double at = (y[i] - q) * per_px;
     int row = (int)(at + 2 * ROW_LIMIT) - (int)(2 * ROW_LIMIT); /* floor */
@@ -86,35 +64,72 @@ __attribute__((target_clones("avx2", "default"))) static void follow_trace(const
   }
 }
 
-/* to += the spline of four coefficient rows; the spline's ringing (1e-4 of the peak) is kept from going below zero. */
-__attribute__((target_clones("avx2", "default"))) static void add_run(float *restrict to, const float *const g[4], const float *w,
-                                                                      size_t w_stride, int n)
+/* The weights, blurred: as nsl_line_blur, the fourth difference taken between the two rows beside the trace, so that six do. */
+__attribute__((target_clones("avx2", "default"))) static void blur_weights(const double *restrict y, const float *restrict delta,
+                                                                           int n, int q, double per_px, const int *restrict row_of,
+                                                                           float *restrict weight)
 {
-  const float *restrict g0 = g[0], *restrict g1 = g[1], *restrict g2 = g[2], *restrict g3 = g[3];
-  const float *restrict w0 = w, *restrict w1 = w + w_stride, *restrict w2 = w1 + w_stride, *restrict w3 = w2 + w_stride;
+  float *restrict w0 = weight, *restrict w1 = w0 + n, *restrict w2 = w1 + n, *restrict w3 = w2 + n, *restrict w4 = w3 + n,
+                  *restrict w5 = w4 + n;
+  float scale = (float)(per_px * per_px);
+  for (int i = 0; i < n; i++) {
+    float d = delta[i] * scale, a = 0.5f * d, c = 1 - d, b = (3 * d * d - d) * (1.0f / 24);
+    float u = (float)((y[i] - q) * per_px - row_of[i]), lower = b * u, upper = b * (1 - u);
+    float s0 = w1[i], s1 = w2[i], s2 = w3[i], s3 = w4[i];
+    w0[i] = a * s0 + lower;
+    w1[i] = c * s0 + a * s1 + (upper - 4 * lower);
+    w2[i] = a * s0 + c * s1 + a * s2 + (6 * lower - 4 * upper);
+    w3[i] = a * s1 + c * s2 + a * s3 + (6 * upper - 4 * lower);
+    w4[i] = a * s2 + c * s3 + (lower - 4 * upper);
+    w5[i] = a * s3 + upper;
+  }
+}
+
+/* to += the spline of coefficient rows; the spline's ringing (1e-4 of the peak) is kept from going below zero. */
+__attribute__((target_clones("avx2", "default"))) static void add_run(float *restrict to, const float *const g[TAPS],
+                                                                      const float *w, size_t w_stride, int n)
+{
+  const float *restrict g0 = g[1], *restrict g1 = g[2], *restrict g2 = g[3], *restrict g3 = g[4];
+  const float *restrict w0 = w + w_stride, *restrict w1 = w0 + w_stride, *restrict w2 = w1 + w_stride, *restrict w3 = w2 + w_stride;
   for (int i = 0; i < n; i++) {
     float v = w0[i] * g0[i] + w1[i] * g1[i] + w2[i] * g2[i] + w3[i] * g3[i];
     to[i] += v > 0 ? v : 0;
   }
 }
 
+/* The same with all six. */
+__attribute__((target_clones("avx2", "default"))) static void add_blurred(float *restrict to, const float *const g[TAPS],
+                                                                          const float *w, size_t w_stride, int n)
+{
+  const float *restrict g0 = g[0], *restrict g1 = g[1], *restrict g2 = g[2], *restrict g3 = g[3], *restrict g4 = g[4],
+                        *restrict g5 = g[5];
+  const float *restrict w0 = w, *restrict w1 = w0 + w_stride, *restrict w2 = w1 + w_stride, *restrict w3 = w2 + w_stride,
+                        *restrict w4 = w3 + w_stride, *restrict w5 = w4 + w_stride;
+  for (int i = 0; i < n; i++) {
+    float v = w0[i] * g0[i] + w1[i] * g1[i] + w2[i] * g2[i] + w3[i] * g3[i] + w4[i] * g4[i] + w5[i] * g5[i];
+    to[i] += v > 0 ? v : 0;
+  }
+}
+
 /* Adds the convolved rows to rows q, q + step, .. of the window, run by run of columns where the trace stays in one row. The row
- * after the last of r->all_rows is zero: it stands for kernel rows that were not convolved. */
+ * after the last of r->rows is zero: it stands for kernel rows that were not convolved. */
 static void place_rows(const nsl_renderer *r, int m_min, int m_max, int q, int step, const nsl_footprint *f, int stride,
                        nsl_window *w)
 {
-  const float *zeros = r->all_rows + (size_t)(m_max - m_min + 1) * (size_t)stride;
+  const float *zeros = r->rows + (size_t)(m_max - m_min + 1) * (size_t)stride;
   int last = (w->h - 1 - q) / step;
   for (int a = 0, b; a < f->n; a = b) {
     int row = r->row_of[a];
     for (b = a + 1; b < f->n && r->row_of[b] == row; b++) {}
-    for (int j = max_int(row + m_min - 1, 0); j <= min_int(row + m_max + 2, last); j++) {
-      const float *g[4];
-      for (int c = 0; c < 4; c++) {
-        int m = j - row - 2 + c;
-        g[c] = m < m_min || m > m_max ? zeros + a : r->all_rows + (size_t)(m - m_min) * (size_t)stride + a;
+    int reach = r->delta ? 1 : 0;
+    for (int j = max_int(row + m_min - 1 - reach, 0); j <= min_int(row + m_max + 2 + reach, last); j++) {
+      const float *g[TAPS];
+      for (int c = 0; c < TAPS; c++) {
+        int m = j - row - 3 + c;
+        g[c] = m < m_min || m > m_max ? zeros + a : r->rows + (size_t)(m - m_min) * (size_t)stride + a;
       }
-      add_run(w->img + (size_t)(q + j * step) * (size_t)w->w + f->i0 + a, g, r->weight + a, (size_t)f->n, b - a);
+      float *to = w->img + (size_t)(q + j * step) * (size_t)w->w + f->i0 + a;
+      (r->delta ? add_blurred : add_run)(to, g, r->weight + a, (size_t)f->n, b - a);
     }
   }
 }
@@ -129,24 +144,25 @@ nsl_status nsl_render_level(nsl_renderer *r, const nsl_mix *part, double slope, 
   }
   /* Only the kernel rows that reach the window. */
   nsl_reach reach = nsl_kernel_reach(part, slope, step);
-  int m_min = max_int(-(int)floor(y_max / step) - 2, reach.m_min);
-  int m_max = min_int((w->h - 1) / step - (int)floor((y_min - step + 1) / step) + 1, reach.m_max);
+  int m_min = max_int(-(int)floor(y_max / step) - 3, reach.m_min);
+  int m_max = min_int((w->h - 1) / step - (int)floor((y_min - step + 1) / step) + 2, reach.m_max);
   if (m_min > reach.m_max - NSL_KERNEL_MARGIN || m_max < reach.m_min + NSL_KERNEL_MARGIN || m_min > m_max) { return NSL_OK; }
   const nsl_kernel *kernel;
   nsl_status st = nsl_kernel_get(r->kernels, part, slope, step, &kernel, err);
   if (st != NSL_OK) { return st; }
   int stride = (f->n + PADDING - 1) / PADDING * PADDING;
   size_t n_rows = (size_t)(m_max - m_min + 2);
-  if (!nsl_grow((void **)&r->all_rows, &r->all_rows_n, n_rows * (size_t)stride, sizeof *r->all_rows) ||
-      !nsl_grow((void **)&r->weight, &r->weight_n, 4 * (size_t)f->n, sizeof *r->weight) ||
+  if (!nsl_grow((void **)&r->rows, &r->rows_n, n_rows * (size_t)stride, sizeof *r->rows) ||
+      !nsl_grow((void **)&r->weight, &r->weight_n, TAPS * (size_t)f->n, sizeof *r->weight) ||
       !nsl_grow((void **)&r->row_of, &r->row_of_n, (size_t)f->n, sizeof *r->row_of)) {
     return nsl_fail(err, NSL_E_NOMEM, "renderer");
   }
   st = convolve(r, kernel, m_min, m_max, step, f->n, stride, err);
   if (st != NSL_OK) { return st; }
-  memset(r->all_rows + (n_rows - 1) * (size_t)stride, 0, (size_t)stride * sizeof *r->all_rows);
+  memset(r->rows + (n_rows - 1) * (size_t)stride, 0, (size_t)stride * sizeof *r->rows);
   for (int q = 0; q < step && q < w->h; q++) {
     follow_trace(r->y, f->n, q, 1.0 / step, r->row_of, r->weight);
+    if (r->delta) { blur_weights(r->y, r->delta + r->line_before, f->n, q, 1.0 / step, r->row_of, r->weight); }
     place_rows(r, m_min, m_max, q, step, f, stride, w);
   }
   return NSL_OK;

@@ -80,6 +80,7 @@ double nsl_mix_tilt(const nsl_mix *mix)
 void nsl_mix_from_shape(const nsl_shape *shape, double psf_sigma_px, const double m[4], nsl_mix *out)
 {
   double psf2 = psf_sigma_px * psf_sigma_px;
+  out->psf = (nsl_psf){0, 0, 0};
   out->n = 0;
   if (!(shape->re_arcsec > 0)) {
     out->n = 1;

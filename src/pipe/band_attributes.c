@@ -15,8 +15,9 @@ static const struct {
                  {"dlambda_a", offsetof(nsl_band, dlambda_a)},
                  {"lambda_min_a", offsetof(nsl_band, lambda_min_a)},
                  {"lambda_max_a", offsetof(nsl_band, lambda_max_a)},
-                 {"psf_ree80_arcsec", offsetof(nsl_band, psf_ree80_arcsec)}};
-enum { N_GRID_KEYS = sizeof grid_keys / sizeof *grid_keys };
+                 {"psf_ree80_arcsec", offsetof(nsl_band, psf_ree80_arcsec)},
+                 {"psf_exponent", offsetof(nsl_band, psf_exponent)}};
+enum { N_GRID_KEYS = sizeof grid_keys / sizeof *grid_keys, N_ALWAYS = N_GRID_KEYS - 1 }; /* older files lack the last: it is 0 */
 
 nsl_status nsl_bands_put(nsl_h5 *f, const nsl_band band[NSL_STAMP_BANDS], nsl_error *err)
 {
@@ -49,7 +50,9 @@ nsl_status nsl_bands_get(nsl_h5 *f, nsl_band band[NSL_STAMP_BANDS], nsl_error *e
     memcpy(band[b].name, name, strlen(name) + 1);
     for (int k = 0; k < N_GRID_KEYS; k++) {
       snprintf(key, sizeof key, "band%d_%s", b, grid_keys[k].key);
-      NSL_TRY(nsl_h5_get_f64(f, "/", key, (double *)((char *)&band[b] + grid_keys[k].offset), err));
+      st = nsl_h5_get_f64(f, "/", key, (double *)((char *)&band[b] + grid_keys[k].offset), err);
+      if (st == NSL_E_NOTFOUND && k >= N_ALWAYS) { st = NSL_OK; }
+      if (st != NSL_OK) { goto cleanup; }
     }
   }
 cleanup:

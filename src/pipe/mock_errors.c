@@ -95,7 +95,8 @@ void nsl_mock_optics_draw(const nsl_mock *m, const nsl_detector *det, uint64_t i
   nsl_rng fixed = nsl_rng_make(m->seed, NSL_RNG_OPTICS, id, part << 32),
           changing = nsl_rng_make(m->seed, NSL_RNG_OPTICS, id, (part << 32) + 1 + exposure);
   out->psf = s->psf * nsl_rng_normal(&fixed);
-  out->psf_px = m->psf_px[det->band] * fmax(1 + out->psf, 0.5);
+  out->true_psf = nsl_psf_of_band(band, m->inst->pixel_scale_arcsec);
+  out->true_psf.sigma_px *= fmax(1 + out->psf, 0.5);
   double of_exposure = draw_wave(s, s->wave_exposure_px, &changing);
   draw_sky(s, &changing, &out->sky);
   out->sky.nx = (double)det->nx;

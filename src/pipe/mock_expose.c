@@ -51,14 +51,15 @@ static nsl_status render_true(nsl_studio *s, const setting *g, double x, double 
   nsl_mix mix;
   nsl_sed sed = {NSL_SPECTRUM_N, nsl_spectra_lambda(m->spectra), s->flam};
   if (grating >= 0) {
-    NSL_TRY(nsl_mock_render_galaxy(m, &o->conf[grating], x, y, src, o->psf_px, g->j, s->flam, s->of_lines, w, err));
+    NSL_TRY(nsl_mock_render_galaxy(m, &o->conf[grating], x, y, src, &o->true_psf, g->j, s->flam, s->of_lines, w, err));
   }
   for (size_t k = 0; k < s->n_neighbours; k++) {
     const nsl_mock_neighbour *nb = &s->neighbours[k];
     double nx = x + g->j[0] * nb->east + g->j[1] * nb->north, ny = y + g->j[2] * nb->east + g->j[3] * nb->north;
     grating = nsl_mock_grating_at(g->det, nx);
     if (grating < 0) { continue; }
-    nsl_mix_from_shape(&nb->source.shape, o->psf_px, g->j, &mix);
+    nsl_mix_from_shape(&nb->source.shape, o->true_psf.sigma_px, g->j, &mix);
+    mix.psf = o->true_psf;
     sed.flam = nb->flam;
     NSL_TRY(nsl_mock_render(m, &o->conf[grating], nx, ny, &mix, &sed, nb->source.mag, m->exptime_s * pow(10, -0.4 * nb->source.mag),
                             w_others, err));
@@ -73,6 +74,7 @@ static nsl_status render_expected(nsl_studio *s, const setting *g, int band, dou
   nsl_status st = NSL_OK;
   nsl_mock *m = s->m;
   double limit = nsl_config_real(m->cfg, "stamp.neighbour_mag");
+  nsl_psf psf = nsl_psf_of_band(&m->inst->bands[band], m->inst->pixel_scale_arcsec);
   for (size_t k = 0; k < s->n_neighbours; k++) {
     const nsl_mock_neighbour *nb = &s->neighbours[k];
     if (!nb->source.catalogued || nb->entry.mag > limit) { continue; }
@@ -81,7 +83,8 @@ static nsl_status render_expected(nsl_studio *s, const setting *g, int band, dou
     const nsl_grating *grating = nsl_detector_grating(g->det, nx);
     if (!grating) { continue; }
     nsl_mix mix;
-    nsl_mix_from_shape(&nb->entry.shape, m->psf_px[band], g->j, &mix);
+    nsl_mix_from_shape(&nb->entry.shape, psf.sigma_px, g->j, &mix);
+    mix.psf = psf;
     NSL_TRY(nsl_mock_render(m, &m->inst->confs[grating->conf], nx, ny, &mix, nsl_sed_flat_fnu(), nb->entry.mag,
                             m->exptime_s * pow(10, -0.4 * nb->entry.mag), w, err));
   }

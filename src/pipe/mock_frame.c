@@ -31,7 +31,7 @@ static nsl_status add_source(nsl_mock *m, const nsl_mock_frame *f, const nsl_moc
   if (g < 0 || !(y > window->y0 - REACH_Y_PX && y < window->y0 + window->h + REACH_Y_PX)) { return NSL_OK; }
   NSL_TRY(nsl_wcs_jacobian(wcs, s->ra_deg, s->dec_deg, j, err));
   nsl_mock_spectrum(m, s, flam, of_lines, NULL);
-  NSL_TRY(nsl_mock_render_galaxy(m, &optics->conf[g], x, y, s, optics->psf_px, j, flam, of_lines, window, err));
+  NSL_TRY(nsl_mock_render_galaxy(m, &optics->conf[g], x, y, s, &optics->true_psf, j, flam, of_lines, window, err));
 cleanup:
   return st;
 }

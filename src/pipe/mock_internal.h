@@ -56,7 +56,7 @@ const nsl_trace_conf *nsl_mock_band_conf(const nsl_instrument *inst, int band);
 double nsl_mock_true_snr(nsl_mock *m, int slot, const double *flam, const nsl_mix *mix, int n_exp);
 /* Adds the light of a source: continuum and lines (of_lines is part of flam) by their own profiles. map: px per arcsec. */
 nsl_status nsl_mock_render_galaxy(nsl_mock *m, const nsl_trace_conf *conf, double x_px, double y_px, const nsl_mock_source *s,
-                                  double psf_px, const double map[4], double *flam, const double *of_lines, nsl_window *window,
+                                  const nsl_psf *psf, const double map[4], double *flam, const double *of_lines, nsl_window *window,
                                   nsl_error *err);
 /* Adds a source to a window; faint sources only by their first and zeroth orders. */
 nsl_status nsl_mock_render(nsl_mock *m, const nsl_trace_conf *conf, double x_px, double y_px, const nsl_mix *mix,
@@ -94,7 +94,8 @@ typedef struct {
 typedef struct {
   nsl_trace_conf conf[NSL_GRATINGS_MAX]; /* of its gratings; shares the instrument's sensitivities: not to be freed */
   nsl_grating_error grating[NSL_GRATINGS_MAX];
-  double psf, psf_px; /* relative error of the PSF's width; the true width */
+  double psf; /* relative error of the PSF's width */
+  nsl_psf true_psf;
   nsl_sky_pattern sky;
 } nsl_mock_optics;
 

@@ -115,13 +115,14 @@ nsl_status nsl_mock_render(nsl_mock *m, const nsl_trace_conf *conf, double x_px,
 }
 
 nsl_status nsl_mock_render_galaxy(nsl_mock *m, const nsl_trace_conf *conf, double x_px, double y_px, const nsl_mock_source *s,
-                                  double psf_px, const double map[4], double *flam, const double *of_lines, nsl_window *window,
+                                  const nsl_psf *psf, const double map[4], double *flam, const double *of_lines, nsl_window *window,
                                   nsl_error *err)
 {
   nsl_status st = NSL_OK;
   nsl_mix continuum, lines;
   nsl_sed sed = {NSL_SPECTRUM_N, nsl_spectra_lambda(m->spectra), flam};
-  int apart = nsl_mock_profiles(m, s, psf_px, map, &continuum, &lines);
+  int apart = nsl_mock_profiles(m, s, psf->sigma_px, map, &continuum, &lines);
+  continuum.psf = lines.psf = *psf;
   if (!apart) { return nsl_mock_render(m, conf, x_px, y_px, &continuum, &sed, s->mag, m->exptime_s, window, err); }
   for (int i = 0; i < NSL_SPECTRUM_N; i++) { flam[i] -= of_lines[i]; }
   NSL_TRY(nsl_mock_render(m, conf, x_px, y_px, &continuum, &sed, s->mag, m->exptime_s, window, err));

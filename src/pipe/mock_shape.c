@@ -101,6 +101,7 @@ int nsl_mock_profiles(const nsl_mock *m, const nsl_mock_source *s, double psf_px
   d.sersic_n = 1;
   nsl_mix part;
   continuum->n = lines->n = 0;
+  continuum->psf = lines->psf = (nsl_psf){0, 0, 0};
   nsl_mix_from_shape(&d, psf_px, j, &part);
   add_part(continuum, &part, 1 - bulge);
   add_part(lines, &part, 1);

@@ -31,7 +31,8 @@ typedef struct {
 
 /* Profiles of all sources under one PSF and orientation, made when first needed. */
 typedef struct {
-  double psf_sigma_px, sky_to_px[4];
+  nsl_psf psf;
+  double sky_to_px[4];
   nsl_mix **mix; /* [n_all] */
 } nsl_optics;
 

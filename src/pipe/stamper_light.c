@@ -10,7 +10,8 @@ nsl_status nsl_scene_mix(nsl_scene *s, const nsl_field *f, size_t source, const 
   if (!o->mix[source]) {
     o->mix[source] = malloc(sizeof(nsl_mix));
     if (!o->mix[source]) { return nsl_fail(err, NSL_E_NOMEM, "out of memory for source profiles"); }
-    nsl_mix_from_shape(&nsl_scene_source(s, source)->shape, o->psf_sigma_px, o->sky_to_px, o->mix[source]);
+    nsl_mix_from_shape(&nsl_scene_source(s, source)->shape, o->psf.sigma_px, o->sky_to_px, o->mix[source]);
+    o->mix[source]->psf = o->psf;
   }
   *out = o->mix[source];
   return NSL_OK;

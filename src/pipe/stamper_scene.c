@@ -122,21 +122,22 @@ cleanup:
 
 /* ---- optics ---- */
 
-static int same_optics(const nsl_optics *o, double sigma, const double m[4])
+static int same_optics(const nsl_optics *o, const nsl_psf *psf, const double m[4])
 {
   double scale = 0, d = 0;
   for (int k = 0; k < 4; k++) {
     scale = fmax(scale, fabs(o->sky_to_px[k]));
     d = fmax(d, fabs(o->sky_to_px[k] - m[k]));
   }
-  return o->psf_sigma_px == sigma && d <= SAME_OPTICS * scale;
+  return o->psf.sigma_px == psf->sigma_px && o->psf.lambda_a == psf->lambda_a && o->psf.exponent == psf->exponent &&
+         d <= SAME_OPTICS * scale;
 }
 
 static nsl_status find_optics(nsl_scene *s, nsl_field *f, nsl_error *err)
 {
-  double sigma = nsl_psf_sigma_px(f->band->psf_ree80_arcsec, s->inst->pixel_scale_arcsec);
+  nsl_psf psf = nsl_psf_of_band(f->band, s->inst->pixel_scale_arcsec);
   for (int o = 0; o < s->n_optics; o++) {
-    if (same_optics(&s->optics[o], sigma, f->sky_to_px)) {
+    if (same_optics(&s->optics[o], &psf, f->sky_to_px)) {
       f->optics = o;
       return NSL_OK;
     }
@@ -145,7 +146,7 @@ static nsl_status find_optics(nsl_scene *s, nsl_field *f, nsl_error *err)
   if (!mix) { return nsl_fail(err, NSL_E_NOMEM, "%s: out of memory", f->info->path); }
   f->optics = s->n_optics++;
   nsl_optics *o = &s->optics[f->optics];
-  o->psf_sigma_px = sigma;
+  o->psf = psf;
   memcpy(o->sky_to_px, f->sky_to_px, sizeof o->sky_to_px);
   o->mix = mix;
   return NSL_OK;

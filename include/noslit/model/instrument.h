@@ -17,7 +17,8 @@ typedef struct {
   char name[8]; /* "GV" */
   double lambda0_a, dlambda_a;
   double lambda_min_a, lambda_max_a; /* range that counts as the band's (coverage, SNR) */
-  double psf_ree80_arcsec;           /* radius of 80 % encircled energy; Gaussian FWHM = 1.3126 x it */
+  double psf_ree80_arcsec;           /* radius of 80 % encircled energy in the middle of it; Gaussian FWHM = 1.3126 x it */
+  double psf_exponent;               /* the radius grows as wavelength to this power */
 } nsl_band;
 
 typedef struct {

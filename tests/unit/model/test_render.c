@@ -141,8 +141,11 @@ static void test_tilt_straightens_a_galaxy(void **state)
 }
 
 /* Pixel-integrated brute force: steps of 1/16 px along the trace, 4 x 4 Gauss-Legendre points in a pixel. */
-static void brute(const nsl_beam *beam, double x, double y, const nsl_mix *mix, double (*flam)(double), double scale, nsl_window *w)
+static void brute(const nsl_beam *beam, double x, double y, const nsl_mix *at_middle, double (*flam)(double), double scale,
+                  nsl_window *w)
 {
+  nsl_mix of_wavelength = *at_middle;
+  const nsl_mix *mix = &of_wavelength;
   static const double node[4] = {-0.4305681557970263, -0.1699905217924281, 0.1699905217924281, 0.4305681557970263};
   static const double weight[4] = {0.1739274225687269, 0.3260725774312731, 0.3260725774312731, 0.1739274225687269};
   nsl_trace t;
@@ -152,6 +155,11 @@ static void brute(const nsl_beam *beam, double x, double y, const nsl_mix *mix, 
     double l = nsl_trace_lambda(&t, dx);
     double e = scale * flam(l) * nsl_sensitivity_at(&beam->sensitivity, l) * fabs(nsl_trace_dlambda(&t, dx)) * step;
     if (e == 0) { continue; }
+    double wider = at_middle->psf.exponent == 0 ? 0 : nsl_psf_variance_px2(&at_middle->psf, l) - pow(at_middle->psf.sigma_px, 2);
+    for (int g = 0; g < mix->n; g++) {
+      of_wavelength.g[g].xx = at_middle->g[g].xx + wider;
+      of_wavelength.g[g].yy = at_middle->g[g].yy + wider;
+    }
     double cx = t.x0 + dx - w->x0, cy = t.y0 + nsl_trace_dy(&t, dx) - w->y0;
     for (int j = 0; j < w->h; j++) {
       for (int i = (int)fmax(0, cx - 60); i < w->w && i < cx + 60; i++) {
@@ -222,6 +230,74 @@ static void test_against_brute_force(void **state)
     assert_true(worst < 0.006 * peak);
     assert_true(fabs(fx / fs - sx / ss) < 0.02);
     assert_true(fabs(fxx / fs - fx * fx / fs / fs - sxx / ss + sx * sx / ss / ss) < 0.02 * (sxx / ss - sx * sx / ss / ss));
+  }
+  nsl_renderer_free(r);
+  nsl_trace_conf_free(&conf);
+}
+
+/* Narrow lines far apart on a slope. */
+static double comb_flam(double l)
+{
+  double v = 1e-18 * (l / 7500);
+  for (int k = 0; k < 4; k++) { v += 3e-17 * exp(-0.5 * pow((l - 6700 - 850 * k) / 3, 2)); }
+  return v;
+}
+
+static double rms_height(const float *img, int w, int h, int x0, int x1)
+{
+  double s = 0, sy = 0, syy = 0;
+  for (int j = 0; j < h; j++) {
+    for (int i = x0; i < x1; i++) {
+      double v = (double)img[j * w + i];
+      s += v;
+      sy += v * j;
+      syy += v * j * j;
+    }
+  }
+  return sqrt(syy / s - sy * sy / s / s);
+}
+
+/* A PSF that changes with wavelength, against brute force that has another one at each step. */
+static void test_psf_of_wavelength(void **state)
+{
+  (void)state;
+  nsl_trace_conf conf = make_conf();
+  enum { W = 560, H = 40, N = 4501 };
+  static float fast[W * H], slow[W * H];
+  static double lambda[N], flam[N];
+  for (int i = 0; i < N; i++) {
+    lambda[i] = 6000 + i;
+    flam[i] = comb_flam(lambda[i]);
+  }
+  nsl_sed sed = {N, lambda, flam};
+  nsl_renderer *r = nsl_renderer_new();
+  const nsl_shape shapes[] = {{0, 1, 0, 1}, {0.35, 0.4, 50, 1}};
+  const double exponents[] = {0.25, -0.3};
+  for (int k = 0; k < 4; k++) {
+    nsl_mix mix;
+    double sigma = 0.249 / 2.3548 / 0.074;
+    nsl_mix_from_shape(&shapes[k % 2], sigma, square_px, &mix);
+    mix.psf = (nsl_psf){sigma, 8125, exponents[k / 2]};
+    nsl_window a = {300 - 270, 200 - 20, W, H, fast}, b = a;
+    b.img = slow;
+    memset(fast, 0, sizeof fast);
+    memset(slow, 0, sizeof slow);
+    assert_ok(nsl_render_beam(r, &conf.beams[0], 300.37, 200.21, &mix, &sed, 600, &a, &test_err));
+    brute(&conf.beams[0], 300.37, 200.21, &mix, comb_flam, 600, &b);
+    double peak = 0, worst = 0;
+    for (int i = 0; i < W * H; i++) {
+      peak = fmax(peak, (double)slow[i]);
+      worst = fmax(worst, fabs((double)(fast[i] - slow[i])));
+    }
+    double blue = rms_height(fast, W, H, 90, 120) / rms_height(slow, W, H, 90, 120),
+           red = rms_height(fast, W, H, 430, 460) / rms_height(slow, W, H, 430, 460),
+           change = rms_height(slow, W, H, 430, 460) / rms_height(slow, W, H, 90, 120);
+    print_message("exponent %g, shape %d: flux %.5f, worst pixel %.5f of the peak, heights %.4f and %.4f of what they are (%.3f)\n",
+                  exponents[k / 2], k % 2, sum(&a) / sum(&b) - 1, worst / peak, blue, red, change);
+    assert_true(fabs(sum(&a) / sum(&b) - 1) < 0.005);
+    assert_true(worst < 0.006 * peak);
+    assert_true(fabs(blue - 1) < 0.01 && fabs(red - 1) < 0.01);
+    if (k % 2 == 0) { assert_true(k / 2 ? change < 0.93 : change > 1.05); } /* or there was nothing to test */
   }
   nsl_renderer_free(r);
   nsl_trace_conf_free(&conf);
@@ -334,7 +410,7 @@ int main(void)
       cmocka_unit_test(test_sersic_enclosed_light),     cmocka_unit_test(test_shape_is_rotated_by_the_jacobian),
       cmocka_unit_test(test_tilt_straightens_a_galaxy), cmocka_unit_test(test_against_brute_force),
       cmocka_unit_test(test_line_positions_and_flux),   cmocka_unit_test(test_windows_agree),
-      cmocka_unit_test(test_flat_spectrum_and_speed),
+      cmocka_unit_test(test_psf_of_wavelength),         cmocka_unit_test(test_flat_spectrum_and_speed),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -37,8 +37,8 @@ static inline nsl_instrument *instrument_make(void)
   inst->n_bands = 3;
   inst->stamp_band[0] = 1;
   inst->stamp_band[1] = 2;
-  inst->bands[1] = (nsl_band){"GV", 3490, 7.12, 3800, 6600, 0.19};
-  inst->bands[2] = (nsl_band){"GI", 6250, 8.53, 6200, 10000, 0.19};
+  inst->bands[1] = (nsl_band){"GV", 3490, 7.12, 3800, 6600, 0.19, 0};
+  inst->bands[2] = (nsl_band){"GI", 6250, 8.53, 6200, 10000, 0.19, 0};
   return inst;
 }
 
