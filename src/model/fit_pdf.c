@@ -7,7 +7,8 @@
 
 #define COARSE 0.003    /* in ln(1+z), between the first trials: about the width of an unresolved line */
 #define REFINE_BELOW 30 /* minima that are worse than the best by more are not looked at closely */
-#define APART 0.01      /* in ln(1+z): farther is another redshift */
+#define PRIOR_Z 0.48
+#define APART 0.01 /* in ln(1+z): farther is another redshift */
 
 nsl_status nsl_fit_bank_new(const nsl_pdf_grid *grid, int n, nsl_fit_bank *out, nsl_error *err)
 {
@@ -105,7 +106,18 @@ static void fill_between(double *chi2, int n)
   }
 }
 
-double nsl_fit_pdf(const nsl_fit_normal *const band[2], nsl_fit_bank *bank, double *chi2, float *prob)
+void nsl_fit_prior(const nsl_pdf_grid *grid, double *prior)
+{
+  double sum = 0;
+  for (int i = 0; i < grid->n; i++) {
+    double z = expm1(grid->u0 + (i + 0.5) * grid->du);
+    prior[i] = z > 0 ? z * exp(-pow(z / PRIOR_Z, 1.5)) * (1 + z) : 0;
+    sum += prior[i];
+  }
+  for (int i = 0; i < grid->n; i++) { prior[i] /= sum; }
+}
+
+double nsl_fit_pdf(const nsl_fit_normal *const band[2], nsl_fit_bank *bank, const double *prior, double *chi2, float *prob)
 {
   int n = bank->grid.n, best = 0, coarse = (int)fmax(1, lround(COARSE / bank->grid.du));
   double least = INFINITY, second = 0, sum = 0;
@@ -123,7 +135,7 @@ double nsl_fit_pdf(const nsl_fit_normal *const band[2], nsl_fit_bank *bank, doub
   for (int i = 1; i < n; i++) { best = chi2[i] < chi2[best] ? i : best; }
   for (int i = 0; i < n; i++) {
     if (abs(i - best) * bank->grid.du > APART) { second = fmin(second, chi2[i]); }
-    prob[i] = (float)exp(-0.5 * (chi2[i] - chi2[best]));
+    prob[i] = (float)(exp(-0.5 * (chi2[i] - chi2[best])) * (prior ? prior[i] * n : 1));
     sum += (double)prob[i];
   }
   for (int i = 0; i < n; i++) { prob[i] = (float)((double)prob[i] / sum); }

@@ -255,7 +255,8 @@ static nsl_status by_fit(const nsl_estimate_job *job, const nsl_instrument *inst
     NSL_TRY(nsl_config_load(job->config, job->overrides, job->n_overrides, &cfg, err));
     NSL_TRY(nsl_mock_new(cfg, inst, log, &mock, err));
   }
-  NSL_TRY(nsl_fit_rows(inst, mock, reader, job->limit, log, rows, err));
+  st = nsl_fit_rows(inst, mock, reader, job->limit, log, rows, err);
+  if (st == NSL_E_MISMATCH) { st = nsl_error_context(err, st, "%s", job->config); }
 cleanup:
   free(difference);
   nsl_mock_free(mock);

@@ -20,7 +20,7 @@ typedef struct {
   nsl_fit_response *response;
   nsl_fit_bank bank;
   nsl_fit_normal *normal; /* [2 turns][2 bands] */
-  double *chi2, *flam;
+  double *chi2, *prior, *flam;
   float *prob;
   nsl_sed_params sed; /* oracle: of the source at hand */
   double mag;
@@ -32,6 +32,7 @@ static void fitter_close(fitter *f)
   free(f->response);
   free(f->normal);
   free(f->chi2);
+  free(f->prior);
   free(f->flam);
   free(f->prob);
 }
@@ -55,10 +56,12 @@ static nsl_status fitter_open(fitter *f, const nsl_instrument *inst, nsl_mock *m
   f->response = malloc(sizeof *f->response);
   f->normal = malloc(4 * sizeof *f->normal);
   f->chi2 = malloc((size_t)fine_grid.n * sizeof *f->chi2);
+  f->prior = malloc((size_t)fine_grid.n * sizeof *f->prior);
   f->prob = malloc((size_t)fine_grid.n * sizeof *f->prob);
   f->flam = malloc(NSL_SPECTRUM_N * sizeof *f->flam);
-  if (!f->response || !f->normal || !f->chi2 || !f->prob || !f->flam) { NSL_THROW(err, NSL_E_NOMEM, "template fit"); }
+  if (!f->response || !f->normal || !f->chi2 || !f->prior || !f->prob || !f->flam) { NSL_THROW(err, NSL_E_NOMEM, "template fit"); }
   NSL_TRY(nsl_fit_response_init(inst, f->response, err));
+  nsl_fit_prior(&fine_grid, f->prior);
   if (mock) {
     NSL_TRY(nsl_fit_bank_new(&fine_grid, 1, &f->bank, err));
     f->bank.make = true_spectrum;
@@ -96,10 +99,17 @@ static void make_normal(const nsl_stamp *s, int slot, const nsl_mix *mix, nsl_fi
                       out);
 }
 
-static void use_truth(fitter *f, const nsl_stamp *s, const nsl_fit_normal *band[2])
+static nsl_status use_truth(fitter *f, const nsl_stamp *s, const nsl_stamp_label *l, const nsl_fit_normal *band[2], nsl_error *err)
 {
   nsl_mock_source src;
   nsl_mock_target(f->mock, s->source_id, &src);
+  if (!(fabs(src.z - l->z) < 1e-6) || !(fabs(src.mag - (double)l->mag) < 1e-3)) {
+    return nsl_fail(
+        err, NSL_E_MISMATCH,
+        "source %lld has z %.4f, mag %.2f in the stamps and z %.4f, mag %.2f in this simulation: give the configuration "
+        "(--config, --set) that the stamps were made with",
+        (long long)s->source_id, l->z, (double)l->mag, src.z, src.mag);
+  }
   nsl_mock_sed(f->mock, src.id, src.kind, src.z, &f->sed);
   f->mag = src.mag;
   nsl_fit_bank_clear(&f->bank);
@@ -117,6 +127,7 @@ static void use_truth(fitter *f, const nsl_stamp *s, const nsl_fit_normal *band[
     }
     band[slot] = &f->normal[2 * (chi2[1] < chi2[0]) + slot];
   }
+  return NSL_OK;
 }
 
 static void use_catalogue(fitter *f, const nsl_stamp *s, const nsl_fit_normal *band[2])
@@ -169,8 +180,12 @@ nsl_status nsl_fit_rows(const nsl_instrument *inst, nsl_mock *mock, const nsl_st
     if (l->type == NSL_STAMP_STAR || (s->flags & NSL_FLAG_NO_PDF)) {
       r.flags[i] |= NSL_FLAG_NO_PDF;
     } else {
-      (mock ? use_truth : use_catalogue)(&f, s, band);
-      (void)nsl_fit_pdf(band, &f.bank, f.chi2, f.prob);
+      if (mock) {
+        NSL_TRY(use_truth(&f, s, l, band, err));
+      } else {
+        use_catalogue(&f, s, band);
+      }
+      (void)nsl_fit_pdf(band, &f.bank, f.prior, f.chi2, f.prob);
       fill_row(&f, &r, i);
     }
     nsl_progress_update(&progress, (long)i + 1, NULL);

@@ -60,6 +60,21 @@ expect 1 "$noslit" estimate stamps/validation_00000.h5 stamps/validation_00000.h
 expect 2 "$noslit" estimate stamps/validation_00000.h5 --out none.hdf5
 [ ! -e twice.hdf5 ] || fail "a catalogue was left behind"
 
+# Fits of the same stamps, and what they need.
+inst=$source_dir/configs/instruments/csst_mini.yaml
+fitted() { "$noslit" estimate "stamps/validation_*.h5" --instrument "$inst" --out fitted.hdf5 --quiet "$@"; }
+expect 0 fitted --estimator template --limit 3
+expect 0 fitted --estimator oracle --config train.yaml --limit 5
+"$noslit" validate fitted.hdf5 --truth fitted.truth.h5 --draws 0 --json --quiet > /dev/null
+says "give the configuration" fitted --estimator oracle --config train.yaml --set survey.seed=6 --out other.hdf5
+sed -e "s|{name: GI, lambda0_a: [0-9.]*|{name: GI, lambda0_a: 6300|" -e "s|csst/|$source_dir/configs/instruments/csst/|g" "$inst" > moved.yaml
+says "GI" fitted --estimator template --instrument moved.yaml --out other.hdf5
+expect 1 fitted --estimator oracle --config none.yaml --out other.hdf5
+expect 2 fitted --estimator oracle --out other.hdf5
+expect 2 fitted --estimator guess --out other.hdf5
+expect 2 "$noslit" estimate stamps/validation_00000.h5 --estimator template --out other.hdf5
+[ ! -e other.hdf5 ] || fail "a catalogue was left behind"
+
 "$python" - <<'PY'
 import json, h5py, numpy as np
 with h5py.File("stamps/train_00000.h5") as f:
@@ -77,6 +92,8 @@ with h5py.File("whole.h5") as f:
     assert graph[0].startswith("input name=x") and f.attrs["pdf_n"] == 320
     names = {line.split()[1].split("=")[1] for line in graph}
     assert {w.rsplit(".", 1)[0] for w in f["weights"]} <= names
+with h5py.File("fitted.hdf5") as f, h5py.File("fitted.truth.h5") as t:
+    assert f.attrs["estimator"] in ("oracle", b"oracle") and f["data/pdfs"].shape[0] == len(t["z"]) == 5
 with h5py.File("check.hdf5") as f, h5py.File("check.truth.h5") as t, h5py.File("stamps/validation_00000.h5") as s:
     assert np.array_equal(f["ancil/object_id"][:], t["object_id"][:]) and np.all(np.diff(t["object_id"][:]) > 0)
     where = np.argsort(s["label/source_id"][:])

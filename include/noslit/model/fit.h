@@ -55,9 +55,13 @@ float *nsl_fit_bank_nodes(const nsl_fit_bank *bank, int bin, int template, int b
 
 /* chi2 of the best fit in one bin, minus that of no source. band[1] may be NULL. */
 double nsl_fit_chi2(const nsl_fit_normal *const band[2], nsl_fit_bank *bank, int bin);
-/* prob[grid.n] = exp(-chi2/2) with every amplitude at its best, normalised; a flat prior in ln(1+z). First bins
- * 0.003 apart in ln(1+z), then all round the minima. Returns chi2 of the best bin minus chi2 of the second best one more than 0.01
- * (1+z) away (the gap, >= 0). */
-double nsl_fit_pdf(const nsl_fit_normal *const band[2], nsl_fit_bank *bank, double *chi2, float *prob);
+/* A broad prior, prior[grid.n] per bin, sum 1: n(z) ~ z exp(-(z / 0.48)^1.5), which follows galaxies that reach SNR_GI 1 in the
+ * mock (docs/accuracy.md). It knows nothing of magnitude or colour. */
+void nsl_fit_prior(const nsl_pdf_grid *grid, double *prior);
+
+/* prob[grid.n] = prior x exp(-chi2/2) with every amplitude at its best (profiled, not integrated over), normalised. prior [grid.n],
+ * NULL for a flat one in ln(1+z). First bins 0.003 apart in ln(1+z), then all round the minima. Returns chi2 of the second best bin
+ * more than 0.01 (1+z) away minus that of the best (the gap, >= 0; chi2 alone). */
+double nsl_fit_pdf(const nsl_fit_normal *const band[2], nsl_fit_bank *bank, const double *prior, double *chi2, float *prob);
 
 #endif

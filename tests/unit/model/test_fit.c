@@ -198,7 +198,7 @@ static void test_redshift_at_the_fisher_bound(void **state)
     }
     nsl_fit_normal_make(p->flux, p->variance, p->light, 0, &leaning, 1, g);
     const nsl_fit_normal *const band[2] = {g, NULL};
-    double gap = nsl_fit_pdf(band, &bank, chi2, prob), total = 0, mean = 0, square = 0;
+    double gap = nsl_fit_pdf(band, &bank, NULL, chi2, prob), total = 0, mean = 0, square = 0;
     for (int i = 0; i < grid.n; i++) {
       total += (double)prob[i];
       mean += (double)prob[i] * (i - TRUE_BIN);
@@ -229,6 +229,32 @@ static void test_redshift_at_the_fisher_bound(void **state)
   free(p);
 }
 
+/* Where the pixels say nothing the prior is the PDF. */
+static void test_nothing_seen_is_the_prior(void **state)
+{
+  (void)state;
+  const nsl_pdf_grid grid = {640, 0.010, 0.0015};
+  nsl_fit_bank bank;
+  double prior[640], chi2[640], sum = 0, most = 0;
+  float prob[640];
+  assert_ok(nsl_fit_bank_new(&grid, 1, &bank, &test_err));
+  for (int i = 0; i < grid.n; i++) { nsl_fit_deposit(100 + i * 0.3, 10, nsl_fit_bank_nodes(&bank, i, 0, 0)); }
+  nsl_fit_normal *none = calloc(1, sizeof *none);
+  const nsl_fit_normal *const band[2] = {none, NULL};
+  nsl_fit_prior(&grid, prior);
+  assert_true(nsl_fit_pdf(band, &bank, prior, chi2, prob) == 0);
+  for (int i = 0; i < grid.n; i++) {
+    assert_true(prior[i] > 0 && fabs((double)prob[i] - prior[i]) < 1e-6);
+    sum += prior[i];
+    most = fmax(most, prior[i]);
+  }
+  assert_true(fabs(sum - 1) < 1e-9 && most < 5.0 / grid.n); /* broad */
+  nsl_fit_pdf(band, &bank, NULL, chi2, prob);
+  for (int i = 0; i < grid.n; i++) { assert_true(fabs((double)prob[i] - 1.0 / grid.n) < 1e-6); }
+  nsl_fit_bank_free(&bank);
+  free(none);
+}
+
 static void test_bad_banks(void **state)
 {
   (void)state;
@@ -241,9 +267,13 @@ static void test_bad_banks(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_nnls_against_all_subsets),     cmocka_unit_test(test_nnls_of_nothing),
-      cmocka_unit_test(test_chi2_is_that_of_the_pixels),   cmocka_unit_test(test_deposit_keeps_moments),
-      cmocka_unit_test(test_redshift_at_the_fisher_bound), cmocka_unit_test(test_bad_banks),
+      cmocka_unit_test(test_nnls_against_all_subsets),
+      cmocka_unit_test(test_nnls_of_nothing),
+      cmocka_unit_test(test_chi2_is_that_of_the_pixels),
+      cmocka_unit_test(test_deposit_keeps_moments),
+      cmocka_unit_test(test_redshift_at_the_fisher_bound),
+      cmocka_unit_test(test_nothing_seen_is_the_prior),
+      cmocka_unit_test(test_bad_banks),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
