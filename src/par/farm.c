@@ -17,6 +17,7 @@ nsl_sched_answer nsl_farm_judge(nsl_status status)
     return NSL_ANSWER_DONE;
   case NSL_E_DRAINED:
   case NSL_E_NOSPACE:
+  case NSL_E_UNWRITABLE: /* no other worker can do better, and the tile is not to blame */
     return NSL_ANSWER_RETURNED;
   default:
     return NSL_ANSWER_FAILED;

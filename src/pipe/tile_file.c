@@ -109,6 +109,7 @@ nsl_status nsl_tile_write(const char *path, nsl_tile_head *head, const nsl_rows 
   NSL_TRY(nsl_publish(temp, path, err));
 cleanup:
   if (st != NSL_OK && temp) { unlink(temp); }
+  if (st == NSL_E_IO) { st = nsl_error_context(err, NSL_E_UNWRITABLE, "this tile cannot be written"); }
   free(dir);
   free(temp);
   return st;

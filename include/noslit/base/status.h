@@ -21,20 +21,21 @@
 typedef enum { NSL_CLASS_OK, NSL_CLASS_USER, NSL_CLASS_DATA, NSL_CLASS_IO, NSL_CLASS_RESOURCE, NSL_CLASS_BUG } nsl_status_class;
 
 /* X(name, class, text) */
-#define NSL_STATUS_LIST(X)                                                  \
-  X(NSL_OK, NSL_CLASS_OK, "ok")                                             \
-  X(NSL_E_USAGE, NSL_CLASS_USER, "wrong usage")                             \
-  X(NSL_E_CONFIG, NSL_CLASS_USER, "wrong configuration")                    \
-  X(NSL_E_NOTFOUND, NSL_CLASS_DATA, "not found")                            \
-  X(NSL_E_FORMAT, NSL_CLASS_DATA, "wrong format")                           \
-  X(NSL_E_VALUE, NSL_CLASS_DATA, "value out of range")                      \
-  X(NSL_E_MISMATCH, NSL_CLASS_DATA, "inputs do not belong together")        \
-  X(NSL_E_CORRUPT, NSL_CLASS_DATA, "corrupt or incomplete file")            \
-  X(NSL_E_IO, NSL_CLASS_IO, "input/output error")                           \
-  X(NSL_E_NOSPACE, NSL_CLASS_RESOURCE, "no space left")                     \
-  X(NSL_E_NOMEM, NSL_CLASS_RESOURCE, "out of memory")                       \
-  X(NSL_E_NUMERIC, NSL_CLASS_BUG, "numerical failure")                      \
-  X(NSL_E_DRAINED, NSL_CLASS_OK, "drained: stopped on request, call again") \
+#define NSL_STATUS_LIST(X)                                                               \
+  X(NSL_OK, NSL_CLASS_OK, "ok")                                                          \
+  X(NSL_E_USAGE, NSL_CLASS_USER, "wrong usage")                                          \
+  X(NSL_E_CONFIG, NSL_CLASS_USER, "wrong configuration")                                 \
+  X(NSL_E_NOTFOUND, NSL_CLASS_DATA, "not found")                                         \
+  X(NSL_E_FORMAT, NSL_CLASS_DATA, "wrong format")                                        \
+  X(NSL_E_VALUE, NSL_CLASS_DATA, "value out of range")                                   \
+  X(NSL_E_MISMATCH, NSL_CLASS_DATA, "inputs do not belong together")                     \
+  X(NSL_E_CORRUPT, NSL_CLASS_DATA, "corrupt or incomplete file")                         \
+  X(NSL_E_IO, NSL_CLASS_IO, "input/output error")                                        \
+  X(NSL_E_NOSPACE, NSL_CLASS_RESOURCE, "no space left")                                  \
+  X(NSL_E_UNWRITABLE, NSL_CLASS_RESOURCE, "the place of the products cannot be written") \
+  X(NSL_E_NOMEM, NSL_CLASS_RESOURCE, "out of memory")                                    \
+  X(NSL_E_NUMERIC, NSL_CLASS_BUG, "numerical failure")                                   \
+  X(NSL_E_DRAINED, NSL_CLASS_OK, "drained: stopped on request, call again")              \
   X(NSL_E_BUG, NSL_CLASS_BUG, "internal error")
 
 #define NSL_STATUS_ENUM(name, cls, text) name,

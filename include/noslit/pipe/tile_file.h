@@ -29,7 +29,7 @@ nsl_status nsl_tile_content_hash(int order, nsl_tile_id tile, const nsl_rows *ro
                                  nsl_error *err);
 
 /* Writes and publishes, with the folders on the way. head->content_hash and n_rows are computed here. Rows must belong to the
- * tile and be sorted by strictly ascending object_id. */
+ * tile and be sorted by strictly ascending object_id. NSL_E_NOSPACE, or NSL_E_UNWRITABLE for whatever else the disk says. */
 nsl_status nsl_tile_write(const char *path, nsl_tile_head *head, const nsl_rows *rows, nsl_error *err);
 /* The head only (one read of 2 kB, no HDF5); an incomplete or foreign file is NSL_E_CORRUPT with the reason. grid may be NULL. */
 nsl_status nsl_tile_read_head(const char *path, nsl_tile_head *out, nsl_pdf_grid *grid, nsl_error *err);

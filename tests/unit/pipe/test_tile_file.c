@@ -262,7 +262,7 @@ static void test_unwritable_place_leaves_nothing(void **state)
   snprintf(below, sizeof below, "%s/x/y.h5", other);
   assert_ok(nsl_write_file(other, "a file, not a folder", 4, &test_err));
   assert_true(synthetic_tile(&rows, &grid, ORDER, TILE, 5, 1000, 0));
-  assert_int_equal(nsl_tile_write(below, &head, &rows, &err), NSL_E_IO);
+  assert_int_equal(nsl_tile_write(below, &head, &rows, &err), NSL_E_UNWRITABLE);
   assert_non_null(strstr(err.text, other));
   nsl_rows_free(&rows);
 }
