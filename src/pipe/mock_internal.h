@@ -2,6 +2,8 @@
 #ifndef NOSLIT_PIPE_MOCK_INTERNAL_H
 #define NOSLIT_PIPE_MOCK_INTERNAL_H
 
+#include "mock_images.h"
+#include "mock_table.h"
 #include "noslit/base/rng.h"
 #include "noslit/io/fits.h"
 #include "noslit/io/wcs.h"
@@ -27,6 +29,7 @@ typedef struct {
   int catalogued;
   double z, mag;
   nsl_shape shape; /* re 0 for stars and quasars */
+  int image;       /* 1 + its number in simulate.images, 0 for none */
   double ra_deg, dec_deg;
 } nsl_mock_source;
 
@@ -34,6 +37,10 @@ typedef struct {
 typedef struct {
   double density_arcmin2; /* galaxies between mag_min and mag_max */
   double mag_min, mag_max, faint_mag, z_min, z_max, star_fraction, quasar_fraction, astrometric_error_arcsec;
+  double z_wanted;             /* of galaxies; NaN for what the population gives */
+  const nsl_mock_table *table; /* borrowed, or NULL: what catalogued sources are drawn from */
+  const nsl_images *images;    /* borrowed, or NULL: their shapes */
+  double images_fraction;
 } nsl_population;
 
 /* --- mock_population.c: a source as a function of (seed, id) --- */
@@ -207,8 +214,11 @@ struct nsl_mock {
   nsl_error_sizes errors;
   nsl_spectra *spectra;
   double library_fraction;
-  int structure;   /* galaxies are more than Sersic profiles */
-  int one_profile; /* and lines have the continuum's (simulate.clean: as the paper, which has one image a galaxy) */
+  nsl_mock_table *table; /* simulate.population, or NULL */
+  nsl_images *images;    /* simulate.images, or NULL */
+  nsl_mock_nz target_nz; /* simulate.target_nz; n 0 for none */
+  int structure;         /* galaxies are more than Sersic profiles */
+  int one_profile;       /* and lines have the continuum's (simulate.clean: as the paper, which has one image a galaxy) */
   nsl_renderer *renderer;
   double psf_px[NSL_BANDS_MAX], sky_rate[NSL_BANDS_MAX]; /* e-/s/px */
   double *response[2];                                   /* [NSL_SPECTRUM_N] first-order sensitivity of the stamp's bands */

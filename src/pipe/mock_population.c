@@ -1,6 +1,6 @@
 /* The population: magnitudes, kinds, redshifts and shapes of sources, jointly. Rough fits by eye to what surveys find: counts
  * grow by 0.35 dex a magnitude; field galaxies have z^2 exp(-(z/z0)^1.5) with a median growing with magnitude; red galaxies lie
- * at 0.3 to 0.9, emission-line ones beyond 0.5. */
+ * at 0.3 to 0.9, emission-line ones beyond 0.5. Or rows of a table (mock_table.h). */
 #include <math.h>
 #include <string.h>
 
@@ -8,6 +8,10 @@
 
 #define STAR_SLOPE 0.15
 #define STAR_MAG_MIN 15.5
+#define RE_MIN 0.06 /* arcsec */
+#define RE_MAX 4.0
+#define WANTED_LNZ 0.02 /* draws so near (rms, in ln(1+z)) to a wanted redshift are taken */
+#define WANTED_DRAWS 3000
 
 nsl_population nsl_population_from(const nsl_config *cfg)
 {
@@ -21,6 +25,8 @@ nsl_population nsl_population_from(const nsl_config *cfg)
       .star_fraction = nsl_config_real(cfg, "simulate.star_fraction"),
       .quasar_fraction = nsl_config_real(cfg, "simulate.quasar_fraction"),
       .astrometric_error_arcsec = nsl_config_real(cfg, "simulate.astrometric_error"),
+      .z_wanted = NAN,
+      .images_fraction = nsl_config_real(cfg, "simulate.images_fraction"),
   };
   p.astrometric_error_arcsec = nsl_error_size(cfg, "simulate.astrometric_error");
   return p;
@@ -91,15 +97,56 @@ static void draw_shape(nsl_rng *r, nsl_mock_source *s)
 {
   int red = s->kind == NSL_KIND_RED;
   double re = 0.5 * pow(10, -0.07 * (s->mag - 19.5) + 0.17 * nsl_rng_normal(r));
-  s->shape.re_arcsec = clamp(re, 0.06, 4);
+  s->shape.re_arcsec = clamp(re, RE_MIN, RE_MAX);
   s->shape.sersic_n = clamp(pow(10, red ? 0.50 + 0.12 * nsl_rng_normal(r) : 0.05 + 0.15 * nsl_rng_normal(r)), 0.5, 6);
   s->shape.q = red ? 0.45 + 0.55 * sqrt(nsl_rng_uniform(r)) : nsl_rng_range(r, 0.2, 1);
   s->shape.pa_deg = nsl_rng_range(r, 0, 180);
 }
 
+/* Kind, magnitude and redshift of a galaxy or quasar; size when the table has one, else NaN. */
+static void draw_galaxy(const nsl_population *p, nsl_rng *r, int catalogued, double slope, nsl_mock_source *s, double *re)
+{
+  nsl_mock_row row;
+  *re = NAN;
+  s->mag = catalogued ? draw_mag(r, slope, p->mag_min, p->mag_max) : draw_mag(r, NSL_MOCK_COUNT_SLOPE, p->mag_max, p->faint_mag);
+  double v = nsl_rng_uniform(r);
+  int quasar = catalogued && v < p->quasar_fraction;
+  if (catalogued && p->table && nsl_mock_table_draw(p->table, r, quasar ? NSL_ROWS_QUASARS : NSL_ROWS_GALAXIES, slope, &row)) {
+    s->kind = row.kind;
+    s->mag = row.mag;
+    s->z = row.z;
+    *re = row.re_arcsec;
+    return;
+  }
+  s->kind = quasar ? NSL_KIND_QUASAR : draw_kind(r, s->mag);
+  s->z = draw_z(r, p, s->kind, s->mag);
+  if (catalogued && p->table) { (void)nsl_mock_table_draw_z(p->table, r, s->kind, &s->z); }
+}
+
+/* The same with the redshift that is wanted: a draw near it, or the nearest of many, is moved there. */
+static void draw_galaxy_at(const nsl_population *p, nsl_rng *r, double slope, nsl_mock_source *s, double *re)
+{
+  nsl_mock_source trial = *s;
+  double nearest = INFINITY, trial_re;
+  for (int k = 0; k < WANTED_DRAWS; k++) {
+    draw_galaxy(p, r, 1, slope, &trial, &trial_re);
+    double off = fabs(log((1 + trial.z) / (1 + p->z_wanted)) / WANTED_LNZ);
+    int taken = nsl_rng_uniform(r) < exp(-0.5 * off * off);
+    if (taken || off < nearest) {
+      nearest = off;
+      *s = trial;
+      *re = trial_re;
+    }
+    if (taken) { break; }
+  }
+  s->z = p->z_wanted;
+}
+
 void nsl_population_draw(const nsl_population *p, uint64_t seed, int64_t id, int catalogued, double slope, nsl_mock_source *s)
 {
   nsl_rng r = nsl_rng_make(seed, NSL_RNG_SKY, (uint64_t)id, 0), shape = nsl_rng_make(seed, NSL_RNG_SHAPE, (uint64_t)id, 0);
+  nsl_mock_row row;
+  double re;
   memset(s, 0, sizeof *s);
   s->id = id;
   s->catalogued = catalogued;
@@ -108,17 +155,20 @@ void nsl_population_draw(const nsl_population *p, uint64_t seed, int64_t id, int
   if (catalogued && u < p->star_fraction) {
     s->kind = NSL_KIND_STAR;
     s->mag = draw_mag(&r, STAR_SLOPE, fmin(STAR_MAG_MIN, p->mag_max), p->mag_max);
+    if (p->table && nsl_mock_table_draw(p->table, &r, NSL_ROWS_STARS, STAR_SLOPE, &row)) { s->mag = row.mag; }
     return;
   }
-  if (catalogued) {
-    s->mag = draw_mag(&r, slope, p->mag_min, p->mag_max);
+  if (catalogued && isfinite(p->z_wanted)) {
+    draw_galaxy_at(p, &r, slope, s, &re);
   } else {
-    s->mag = draw_mag(&r, NSL_MOCK_COUNT_SLOPE, p->mag_max, p->faint_mag);
+    draw_galaxy(p, &r, catalogued, slope, s, &re);
   }
-  double v = nsl_rng_uniform(&r);
-  s->kind = catalogued && v < p->quasar_fraction ? NSL_KIND_QUASAR : draw_kind(&r, s->mag);
-  s->z = draw_z(&r, p, s->kind, s->mag);
-  if (s->kind != NSL_KIND_QUASAR) { draw_shape(&shape, s); }
+  if (s->kind == NSL_KIND_QUASAR) { return; }
+  draw_shape(&shape, s);
+  if (isfinite(re)) { s->shape.re_arcsec = clamp(re, RE_MIN, RE_MAX); }
+  if (catalogued && p->images && nsl_rng_uniform(&shape) < p->images_fraction) {
+    s->image = 1 + nsl_images_pick(p->images, seed, id, s->mag, &s->shape);
+  }
 }
 
 void nsl_population_catalogue_entry(const nsl_population *p, uint64_t seed, const nsl_mock_source *s, nsl_source *out)

@@ -86,6 +86,10 @@ int nsl_mock_profiles(const nsl_mock *m, const nsl_mock_source *s, double psf_px
 {
   nsl_rng r = nsl_rng_make(m->seed, NSL_RNG_SHAPE, (uint64_t)s->id, 1);
   double u = nsl_rng_uniform(&r), bulge = (s->shape.sersic_n - 1) / 3.5 + 0.08 * nsl_rng_normal(&r);
+  if (s->image > 0) { /* lines as the continuum: the image is all that is known */
+    nsl_images_mix(m->images, s->image - 1, m->seed, s->id, &s->shape, psf_px, j, continuum);
+    return 0;
+  }
   int elliptical = s->kind == NSL_KIND_RED && u < 0.6;
   if (!m->structure || !(s->shape.re_arcsec > 0) || elliptical || !s->catalogued) {
     nsl_mix_from_shape(&s->shape, psf_px, j, continuum);

@@ -55,6 +55,22 @@ static nsl_status settings(nsl_mock *m, nsl_error *err)
   return check_bands(m, err);
 }
 
+/* The files that sources are drawn from, where there are any. */
+static nsl_status read_population(nsl_mock *m, nsl_error *err)
+{
+  nsl_status st = NSL_OK;
+  nsl_population *p = &m->population;
+  const char *images = nsl_config_text(m->cfg, "simulate.images"), *table = nsl_config_text(m->cfg, "simulate.population"),
+             *nz = nsl_config_text(m->cfg, "simulate.target_nz");
+  if (*images) { NSL_TRY(nsl_images_read(images, &m->images, err)); }
+  if (*table) { NSL_TRY(nsl_mock_table_read(table, p->mag_min, p->mag_max, p->z_min, p->z_max, &m->table, err)); }
+  if (*nz) { NSL_TRY(nsl_mock_nz_read(nz, p->z_min, p->z_max, &m->target_nz, err)); }
+  p->images = m->images;
+  p->table = m->table;
+cleanup:
+  return st;
+}
+
 nsl_status nsl_mock_new(const nsl_config *cfg, const nsl_instrument *inst, const nsl_log *log, nsl_mock **out, nsl_error *err)
 {
   nsl_status st = NSL_OK;
@@ -71,6 +87,7 @@ nsl_status nsl_mock_new(const nsl_config *cfg, const nsl_instrument *inst, const
   m->library_fraction = nsl_config_real(cfg, "simulate.library_fraction");
   const char *library = nsl_config_text(cfg, "simulate.library");
   if (*library) { NSL_TRY(nsl_mock_read_library(library, m->spectra, err)); }
+  NSL_TRY(read_population(m, err));
   m->renderer = nsl_renderer_new();
   m->pool = calloc(POOL_SIZE, sizeof *m->pool);
   if (!m->renderer || !m->pool) { NSL_THROW(err, NSL_E_NOMEM, "mock"); }
@@ -97,6 +114,9 @@ void nsl_mock_free(nsl_mock *m)
   free(m->sources);
   free(m->response[0]);
   free(m->response[1]);
+  nsl_images_free(m->images);
+  nsl_mock_table_free(m->table);
+  nsl_mock_nz_free(&m->target_nz);
   nsl_spectra_free(m->spectra);
   nsl_renderer_free(m->renderer);
   free(m);

@@ -1,7 +1,10 @@
 /* The source of a training stamp: drawn until one is bright enough. */
+#include <math.h>
+
 #include "mock_studio.h"
 
-#define ATTEMPTS 1000 /* draws of a galaxy per stamp; also the spacing of identifiers */
+#define ATTEMPTS 1000     /* draws of a galaxy per stamp; also the spacing of identifiers */
+#define ATTEMPTS_AT_Z 250 /* of simulate.target_nz: then another redshift is tried, at which galaxies may be bright enough */
 
 /* Which type of target stamp `index` of a set has; *p is the population that gives it. Most are galaxies. */
 static nsl_stamp_type draw_type(const nsl_mock *m, int64_t set, int64_t index, nsl_population *p)
@@ -20,10 +23,20 @@ static nsl_stamp_type draw_type(const nsl_mock *m, int64_t set, int64_t index, n
   return type;
 }
 
+/* The redshift that attempt k at a stamp is to have; NaN for any. */
+static double draw_wanted(const nsl_mock *m, nsl_stamp_type type, int64_t id)
+{
+  if (m->target_nz.n == 0 || !(type == NSL_STAMP_GALAXY || type == NSL_STAMP_BLEND)) { return NAN; }
+  int64_t k = id % ATTEMPTS;
+  nsl_rng r = nsl_rng_make(m->seed, NSL_RNG_POINTING, (uint64_t)(id - k), 20 + (uint64_t)(k / ATTEMPTS_AT_Z));
+  return nsl_mock_nz_draw(&m->target_nz, nsl_rng_uniform(&r));
+}
+
 nsl_stamp_type nsl_mock_target(const nsl_mock *m, int64_t id, nsl_mock_source *out)
 {
   nsl_population population;
   nsl_stamp_type type = draw_type(m, id / NSL_MOCK_SET_STRIDE, id % NSL_MOCK_SET_STRIDE / ATTEMPTS, &population);
+  population.z_wanted = draw_wanted(m, type, id);
   nsl_population_draw(&population, m->seed, id, 1, nsl_config_real(m->cfg, "simulate.stamp_slope"), out);
   return type;
 }
