@@ -59,6 +59,22 @@ static int find_footprint(const nsl_trace *t, const nsl_reach *reach, const nsl_
   return isfinite(y0) && isfinite(y1) && y1 + reach->m_max + 1 >= w->y0 && y0 + reach->m_min - 1 <= w->y0 + w->h - 1;
 }
 
+/* Can the beam touch the window at all? Cheap, and sure only when it says no. */
+static int may_touch(const nsl_trace *t, const nsl_mix *mix, const nsl_window *w)
+{
+  enum { PROBES = 16 };
+  double off = 0, y0 = INFINITY, y1 = -INFINITY;
+  for (int i = 0; i < mix->n; i++) { off = fmax(off, fabs(mix->g[i].dx) + fabs(mix->g[i].dy)); }
+  double reach = NSL_REACH_MAX_PX + 16 + 2 * off; /* sheared: a slope is below 1 */
+  if (t->x0 + t->dx_min - reach > w->x0 + w->w || t->x0 + t->dx_max + reach < w->x0) { return 0; }
+  for (int p = 0; p <= PROBES; p++) {
+    double y = t->y0 + nsl_trace_dy(t, t->dx_min + (t->dx_max - t->dx_min) * p / PROBES);
+    y0 = y < y0 ? y : y0;
+    y1 = y > y1 ? y : y1;
+  }
+  return y1 + reach >= w->y0 && y0 - reach <= w->y0 + w->h;
+}
+
 /* What all levels reach, in px: along the line with the margin of the kernels, across it without. */
 static nsl_reach reach_of_parts(const nsl_mix parts[NSL_LEVELS], double slope)
 {
@@ -121,6 +137,7 @@ nsl_status nsl_render_beam(nsl_renderer *r, const nsl_beam *beam, double x_px, d
   nsl_mix narrow, parts[NSL_LEVELS];
   const nsl_beads *beads;
   nsl_trace_at(beam, x_px, y_px, &t);
+  if (!may_touch(&t, mix, w)) { return NSL_OK; }
   double middle = fmin(fmax(w->x0 + 0.5 * w->w - t.x0, t.dx_min), t.dx_max), slope = nsl_kernel_slope(nsl_trace_slope(&t, middle));
   double least = nsl_psf_least_px2(&mix->psf, &beam->sensitivity);
   nsl_mix_with_psf(mix, least, &narrow);

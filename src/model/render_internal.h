@@ -29,7 +29,8 @@ typedef struct {
 #define NSL_LINE_SPARE (2 * NSL_LANES + 8)
 #define NSL_KERNELS 128 /* in the cache */
 
-#define NSL_KERNEL_MARGIN 2 /* steps beyond the light, for the ringing of the prefilter */
+#define NSL_REACH_MAX_PX 80.0 /* of a component from its centre */
+#define NSL_KERNEL_MARGIN 2   /* steps beyond the light, for the ringing of the prefilter */
 
 /* How far the profile reaches in the sheared frame (steps, prefilter margin included). */
 typedef struct {
@@ -106,7 +107,7 @@ struct nsl_renderer {
   double *y;     /* row of the trace in the window, per column, within +-ROW_LIMIT */
   float *smooth; /* the line for a coarse level, between zeros */
   float *rows;   /* kernel rows convolved */
-  float *weight; /* [6][columns] */
+  float *weight; /* [7][columns]: of rows, and where the trace is in its own */
   int *row_of;   /* integer row of the trace, per column */
   float *delta_memory;
   size_t line_capacity, delta_n, y_n, smooth_n, rows_n, weight_n, row_of_n;

@@ -10,8 +10,7 @@
 #include "noslit/base/hash.h"
 #include "render_internal.h"
 
-#define CUT_LIGHT 1e-3 /* of the whole, per component and direction, may lie beyond its reach; it is put back inside */
-#define REACH_MAX_PX 80.0
+#define CUT_LIGHT 1e-3      /* of the whole, per component and direction, may lie beyond its reach; it is put back inside */
 #define SIGMA_MIN_STEPS 1.5 /* narrower Gaussians are not sampled on a coarse grid: as the PSF on the finest */
 
 typedef struct {
@@ -25,7 +24,7 @@ static double reach_of(double variance, double flux, int step)
   double share = flux / CUT_LIGHT;
   double sigmas = share > 1 ? sqrt(2 * log(share)) : 0;
   double r = (sigmas < 0.5 ? 0.5 : sigmas > 4.2 ? 4.2 : sigmas) * sqrt(variance);
-  return r < REACH_MAX_PX / step ? r : REACH_MAX_PX / step;
+  return r < NSL_REACH_MAX_PX / step ? r : NSL_REACH_MAX_PX / step;
 }
 
 /* Component i in the sheared frame, in grid steps. */

@@ -46,36 +46,42 @@ static nsl_status convolve(nsl_renderer *r, const nsl_kernel *kn, int m_min, int
   return NSL_OK;
 }
 
-/* Rows q, q + step, .. of the window: coarse row and spline weights of the trace for each column. Coarse pixel row j gets w[0..5]
- * of kernel rows j - row - 3 .. j - row + 2; the first and the last are for the blur by `delta` alone. */
+/* Rows q, q + step, .. of the window: coarse row of the trace for each column, and how far the trace is above it. */
 __attribute__((target_clones("avx2", "default"))) static void follow_trace(const double *restrict y, int n, int q, double per_px,
-                                                                           int *restrict row_of, float *restrict weight)
+                                                                           int *restrict row_of, float *restrict above)
 {
-  float *restrict w0 = weight + n, *restrict w1 = w0 + n, *restrict w2 = w1 + n, *restrict w3 = w2 + n;
   for (int i = 0; i < n; i++) {
     double at = (y[i] - q) * per_px;
     int row = (int)(at + 2 * ROW_LIMIT) - (int)(2 * ROW_LIMIT); /* floor */
-    float u = (float)(at - row), v = 1 - u;
     row_of[i] = row;
-    w0[i] = u * u * u * (1.0f / 6);
-    w1[i] = (4 - 6 * v * v + 3 * v * v * v) * (1.0f / 6);
-    w2[i] = (4 - 6 * u * u + 3 * u * u * u) * (1.0f / 6);
-    w3[i] = v * v * v * (1.0f / 6);
+    above[i] = (float)(at - row);
   }
 }
 
-/* The weights, blurred: as nsl_line_blur, the fourth difference taken between the two rows beside the trace, so that six do. */
-__attribute__((target_clones("avx2", "default"))) static void blur_weights(const double *restrict y, const float *restrict delta,
-                                                                           int n, int q, double per_px, const int *restrict row_of,
-                                                                           float *restrict weight)
+/* Spline weights: coarse pixel row j gets w[0..5] of kernel rows j - row - 3 .. j - row + 2; the first and the last are for the
+ * blur alone and not set here. */
+__attribute__((target_clones("avx2", "default"))) static void weigh(const float *restrict above, int n, float *restrict weight)
+{
+  float *restrict w1 = weight + n, *restrict w2 = w1 + n, *restrict w3 = w2 + n, *restrict w4 = w3 + n;
+  for (int i = 0; i < n; i++) {
+    float u = above[i], v = 1 - u;
+    w1[i] = u * u * u * (1.0f / 6);
+    w2[i] = (4 - 6 * v * v + 3 * v * v * v) * (1.0f / 6);
+    w3[i] = (4 - 6 * u * u + 3 * u * u * u) * (1.0f / 6);
+    w4[i] = v * v * v * (1.0f / 6);
+  }
+}
+
+/* The same, blurred: as nsl_line_blur, the fourth difference taken between the two rows beside the trace, so that six do. */
+__attribute__((target_clones("avx2", "default"))) static void
+weigh_blurred(const float *restrict above, const float *restrict delta, float scale, int n, float *restrict weight)
 {
   float *restrict w0 = weight, *restrict w1 = w0 + n, *restrict w2 = w1 + n, *restrict w3 = w2 + n, *restrict w4 = w3 + n,
                   *restrict w5 = w4 + n;
-  float scale = (float)(per_px * per_px);
   for (int i = 0; i < n; i++) {
-    float d = delta[i] * scale, a = 0.5f * d, c = 1 - d, b = (3 * d * d - d) * (1.0f / 24);
-    float u = (float)((y[i] - q) * per_px - row_of[i]), lower = b * u, upper = b * (1 - u);
-    float s0 = w1[i], s1 = w2[i], s2 = w3[i], s3 = w4[i];
+    float u = above[i], v = 1 - u, d = delta[i] * scale, a = d * (0.5f / 6), c = (1 - d) * (1.0f / 6);
+    float b = (3 * d * d - d) * (1.0f / 24), lower = b * u, upper = b * v;
+    float s0 = u * u * u, s1 = 4 - 6 * v * v + 3 * v * v * v, s2 = 4 - 6 * u * u + 3 * u * u * u, s3 = v * v * v;
     w0[i] = a * s0 + lower;
     w1[i] = c * s0 + a * s1 + (upper - 4 * lower);
     w2[i] = a * s0 + c * s1 + a * s2 + (6 * lower - 4 * upper);
@@ -153,7 +159,7 @@ nsl_status nsl_render_level(nsl_renderer *r, const nsl_mix *part, double slope, 
   int stride = (f->n + PADDING - 1) / PADDING * PADDING;
   size_t n_rows = (size_t)(m_max - m_min + 2);
   if (!nsl_grow((void **)&r->rows, &r->rows_n, n_rows * (size_t)stride, sizeof *r->rows) ||
-      !nsl_grow((void **)&r->weight, &r->weight_n, TAPS * (size_t)f->n, sizeof *r->weight) ||
+      !nsl_grow((void **)&r->weight, &r->weight_n, (TAPS + 1) * (size_t)f->n, sizeof *r->weight) ||
       !nsl_grow((void **)&r->row_of, &r->row_of_n, (size_t)f->n, sizeof *r->row_of)) {
     return nsl_fail(err, NSL_E_NOMEM, "renderer");
   }
@@ -161,8 +167,13 @@ nsl_status nsl_render_level(nsl_renderer *r, const nsl_mix *part, double slope, 
   if (st != NSL_OK) { return st; }
   memset(r->rows + (n_rows - 1) * (size_t)stride, 0, (size_t)stride * sizeof *r->rows);
   for (int q = 0; q < step && q < w->h; q++) {
-    follow_trace(r->y, f->n, q, 1.0 / step, r->row_of, r->weight);
-    if (r->delta) { blur_weights(r->y, r->delta + r->line_before, f->n, q, 1.0 / step, r->row_of, r->weight); }
+    float *above = r->weight + (size_t)TAPS * (size_t)f->n;
+    follow_trace(r->y, f->n, q, 1.0 / step, r->row_of, above);
+    if (r->delta) {
+      weigh_blurred(above, r->delta + r->line_before, 1.0f / (float)(step * step), f->n, r->weight);
+    } else {
+      weigh(above, f->n, r->weight);
+    }
     place_rows(r, m_min, m_max, q, step, f, stride, w);
   }
   return NSL_OK;

@@ -23,7 +23,7 @@ double nsl_psf_least_px2(const nsl_psf *psf, const nsl_sensitivity *sens)
   if (psf->exponent == 0) { return psf->sigma_px * psf->sigma_px; }
   double peak = 0;
   size_t a = 0, b = sens->n - 1;
-  for (size_t i = 0; i < sens->n; i++) { peak = fmax(peak, sens->value[i]); }
+  for (size_t i = 0; i < sens->n; i++) { peak = sens->value[i] > peak ? sens->value[i] : peak; }
   while (a + 1 < sens->n && sens->value[a + 1] < DARK * peak) { a++; }
   while (b > a + 1 && sens->value[b - 1] < DARK * peak) { b--; }
   double blue = nsl_psf_variance_px2(psf, sens->lambda_a[a]), red = nsl_psf_variance_px2(psf, sens->lambda_a[b]);

@@ -41,28 +41,32 @@ static setting draw_setting(const nsl_studio *s, int slot, nsl_rng *r)
   return g;
 }
 
-static nsl_status render_true(nsl_studio *s, const setting *g, double x, double y, const nsl_mock_source *src, nsl_window *w,
-                              nsl_window *w_others, nsl_error *err)
+static nsl_status render_source(nsl_studio *s, const setting *g, double x, double y, const nsl_mock_source *src, nsl_window *w,
+                                nsl_error *err)
+{
+  const nsl_mock_optics *o = &s->optics;
+  int grating = nsl_mock_grating_at(g->det, x);
+  if (grating < 0) { return NSL_OK; }
+  return nsl_mock_render_galaxy(s->m, &o->conf[grating], x, y, src, &o->true_psf, g->j, s->flam, s->of_lines, w, err);
+}
+
+static nsl_status render_others(nsl_studio *s, const setting *g, double x, double y, nsl_window *w, nsl_error *err)
 {
   nsl_status st = NSL_OK;
   nsl_mock *m = s->m;
   const nsl_mock_optics *o = &s->optics;
-  int grating = nsl_mock_grating_at(g->det, x);
   nsl_mix mix;
-  nsl_sed sed = {NSL_SPECTRUM_N, nsl_spectra_lambda(m->spectra), s->flam};
-  if (grating >= 0) {
-    NSL_TRY(nsl_mock_render_galaxy(m, &o->conf[grating], x, y, src, &o->true_psf, g->j, s->flam, s->of_lines, w, err));
-  }
+  nsl_sed sed = {NSL_SPECTRUM_N, nsl_spectra_lambda(m->spectra), NULL};
   for (size_t k = 0; k < s->n_neighbours; k++) {
     const nsl_mock_neighbour *nb = &s->neighbours[k];
     double nx = x + g->j[0] * nb->east + g->j[1] * nb->north, ny = y + g->j[2] * nb->east + g->j[3] * nb->north;
-    grating = nsl_mock_grating_at(g->det, nx);
+    int grating = nsl_mock_grating_at(g->det, nx);
     if (grating < 0) { continue; }
     nsl_mix_from_shape(&nb->source.shape, o->true_psf.sigma_px, g->j, &mix);
     mix.psf = o->true_psf;
     sed.flam = nb->flam;
     NSL_TRY(nsl_mock_render(m, &o->conf[grating], nx, ny, &mix, &sed, nb->source.mag, m->exptime_s * pow(10, -0.4 * nb->source.mag),
-                            w_others, err));
+                            w, err));
   }
 cleanup:
   return st;
@@ -93,25 +97,23 @@ cleanup:
 }
 
 /* Light in the extraction box round the trace, over the band's wavelengths. */
-static void sum_box(const nsl_band *band, const nsl_trace *t, const nsl_window *own, const nsl_window *others, double *a, double *b)
+static double sum_box(const nsl_band *band, const nsl_trace *t, const nsl_window *w)
 {
-  for (int i = 0; i < own->w; i++) {
-    double dx = own->x0 + i - t->x0;
+  double sum = 0;
+  for (int i = 0; i < w->w; i++) {
+    double dx = w->x0 + i - t->x0;
     if (dx < t->dx_min || dx > t->dx_max) { continue; }
     double lambda = nsl_trace_lambda(t, dx);
     if (lambda < band->lambda_min_a || lambda > band->lambda_max_a) { continue; }
-    long row = lround(t->y0 + nsl_trace_dy(t, dx) - own->y0);
-    for (long y = row - 13; y <= row + 13; y++) {
-      if (y < 0 || y >= own->h) { continue; }
-      *a += (double)own->img[y * own->w + i];
-      *b += (double)others->img[y * own->w + i];
-    }
+    long row = lround(t->y0 + nsl_trace_dy(t, dx) - w->y0), first = row < 13 ? 0 : row - 13;
+    for (long y = first; y <= row + 13 && y < w->h; y++) { sum += (double)w->img[y * w->w + i]; }
   }
+  return sum;
 }
 
-/* One exposure: fills planes e and the view. *used 0 when the trace is off the detector. */
+/* One exposure: fills the planes and the view. *used 0 when the trace is off the detector. */
 static nsl_status expose(nsl_studio *s, const setting *g, const nsl_mock_source *src, const nsl_source *entry, int slot, int e,
-                         int n_used, nsl_view *view, int *used, nsl_error *err)
+                         nsl_view *view, int *used, nsl_error *err)
 {
   nsl_status st = NSL_OK;
   nsl_mock *m = s->m;
@@ -132,31 +134,34 @@ static nsl_status expose(nsl_studio *s, const setting *g, const nsl_mock_source 
   if (!nsl_view_window(&view->trace, band, &s->settings, g->det->nx, g->det->ny, &x0, &y0, &w, &h)) { return NSL_OK; }
   size_t n = (size_t)w * (size_t)h;
   if (!nsl_studio_reserve(s, n)) { NSL_THROW(err, NSL_E_NOMEM, "stamp windows"); }
-  memset(s->own, 0, n * sizeof(float));
-  memset(s->others, 0, n * sizeof(float));
-  memset(s->near[n_used], 0, n * sizeof(float));
-  memset(s->dq[n_used], 0, n * sizeof(int32_t));
-  nsl_window own = {(double)x0 + 1, (double)y0 + 1, (int)w, (int)h, s->own}, others = own, near = own;
-  others.img = s->others;
-  near.img = s->near[n_used];
+  memset(s->sci, 0, n * sizeof(float));
+  memset(s->near, 0, n * sizeof(float));
+  memset(s->dq, 0, n * sizeof(int32_t));
+  nsl_window light = {(double)x0 + 1, (double)y0 + 1, (int)w, (int)h, s->sci}, near = light;
+  near.img = s->near;
   nsl_mock_optics_draw(m, g->det, (uint64_t)src->id, 1 + (uint64_t)slot, (uint64_t)e, &s->optics);
   nsl_mock_met_add(&s->met, &s->optics, grating_index, slot, &view->trace, band);
-  NSL_TRY(render_true(s, g, x, y, src, &own, &others, err));
+  NSL_TRY(render_source(s, g, x, y, src, &light, err));
+  double own = sum_box(band, &view->trace, &light);
+  NSL_TRY(render_others(s, g, x, y, &light, err));
+  s->light_own += own;
+  s->light_others += sum_box(band, &view->trace, &light) - own;
   NSL_TRY(render_expected(s, g, bi, cx, cy, &near, err));
-  sum_box(band, &view->trace, &own, &others, &s->light_own, &s->light_others);
-  float dark = (float)(m->detector.dark_e_s * m->exptime_s), *sci = s->sci[n_used];
-  for (size_t i = 0; i < n; i++) { sci[i] = s->own[i] + s->others[i] + dark; }
-  nsl_window whole = own;
-  whole.img = sci;
-  NSL_TRY(nsl_mock_add_sky(&s->optics.sky, m->sky_rate[bi] * m->exptime_s, &whole, err));
+  NSL_TRY(nsl_mock_add_sky(&s->optics.sky, m->sky_rate[bi] * m->exptime_s, &light, err));
+  float dark = (float)(m->detector.dark_e_s * m->exptime_s);
+  for (size_t i = 0; i < n; i++) { s->sci[i] += dark; }
   if (!s->clean) {
-    nsl_mock_bad_pixels(&m->detector, m->bad_pixels, m->exptime_s, &r, (int)w, (int)h, sci, s->dq[n_used]);
-    nsl_mock_cosmic_rays(&m->detector, &r, (int)w, (int)h, sci, s->dq[n_used]);
-    nsl_mock_bleed(&m->detector, (int)w, (int)h, sci, s->dq[n_used]);
+    nsl_mock_bad_pixels(&m->detector, m->bad_pixels, m->exptime_s, &r, (int)w, (int)h, s->sci, s->dq);
+    nsl_mock_cosmic_rays(&m->detector, &r, (int)w, (int)h, s->sci, s->dq);
+    nsl_mock_bleed(&m->detector, (int)w, (int)h, s->sci, s->dq);
   }
-  nsl_mock_read_out(&m->detector, m->exptime_s, &r, n, sci, s->err[n_used], s->dq[n_used], s->noise);
-  view->x0 = own.x0;
-  view->y0 = own.y0;
+  nsl_mock_read_out(&m->detector, m->exptime_s, &r, n, s->sci, s->err, s->dq, s->noise);
+  view->x0 = light.x0;
+  view->y0 = light.y0;
+  view->sci = s->sci;
+  view->err = s->err;
+  view->dq = s->dq;
+  view->neighbours = s->near;
   view->w = (int)w;
   view->h = (int)h;
   view->exptime_s = m->exptime_s;
@@ -175,22 +180,17 @@ nsl_status nsl_studio_make_band(nsl_studio *s, const nsl_mock_source *src, const
   nsl_status st = NSL_OK;
   nsl_mock *m = s->m;
   const nsl_band *band = &m->inst->bands[m->inst->stamp_band[slot]];
-  nsl_view views[NSL_MOCK_EXPOSURES_MAX];
   nsl_rng r = nsl_rng_make(m->seed, NSL_RNG_POINTING, (uint64_t)src->id, (uint64_t)(2 + slot));
   setting g = draw_setting(s, slot, &r);
   int n_views = 0;
+  NSL_TRY(nsl_view_room_reserve(&s->room, g.n_exp > 0 ? g.n_exp : 1, err));
   for (int e = 0; e < g.n_exp; e++) {
+    nsl_view view;
     int used;
-    NSL_TRY(expose(s, &g, src, entry, slot, e, n_views, &views[n_views], &used, err));
-    n_views += used;
-  }
-  NSL_TRY(nsl_view_room_reserve(&s->room, n_views > 0 ? n_views : 1, err));
-  for (int v = 0; v < n_views; v++) {
-    views[v].sci = s->sci[v];
-    views[v].err = s->err[v];
-    views[v].dq = s->dq[v];
-    views[v].neighbours = s->near[v];
-    NSL_TRY(nsl_view_rectify(&views[v], band, &m->inst->dq, &s->settings, &s->room, v, err));
+    NSL_TRY(expose(s, &g, src, entry, slot, e, &view, &used, err));
+    if (!used) { continue; }
+    NSL_TRY(nsl_view_rectify(&view, band, &m->inst->dq, &s->settings, &s->room, n_views, err));
+    n_views++;
   }
   size_t plane = (size_t)slot * NSL_STAMP_PLANE;
   nsl_rectified_combine(&s->room, n_views, band, &s->settings, stamp->flux + plane, stamp->variance + plane,

@@ -30,15 +30,7 @@ void nsl_studio_close(nsl_studio *s)
   nsl_view_room_free(&s->room);
   free(s->flam); /* and of_lines */
   free(s->neighbours);
-  free(s->own);
-  free(s->others);
-  free(s->noise);
-  for (int e = 0; e < NSL_MOCK_EXPOSURES_MAX; e++) {
-    free(s->sci[e]);
-    free(s->err[e]);
-    free(s->near[e]);
-    free(s->dq[e]);
-  }
+  free(s->sci); /* and all other planes */
 }
 
 nsl_status nsl_studio_open(nsl_mock *m, nsl_studio *s, nsl_error *err)
@@ -57,26 +49,20 @@ nsl_status nsl_studio_open(nsl_mock *m, nsl_studio *s, nsl_error *err)
   return NSL_OK;
 }
 
-static int grow(void **p, size_t bytes)
-{
-  void *q = realloc(*p, bytes);
-  if (q) { *p = q; }
-  return q != NULL;
-}
-
-/* Room for n pixels in every plane; what earlier exposures hold stays. */
 int nsl_studio_reserve(nsl_studio *s, size_t n)
 {
   if (n <= s->capacity) { return 1; }
   n += n / 4;
-  int ok = grow((void **)&s->own, n * sizeof(float)) && grow((void **)&s->others, n * sizeof(float)) &&
-           grow((void **)&s->noise, n * sizeof(float));
-  for (int e = 0; e < s->m->n_exposures && ok; e++) {
-    ok = grow((void **)&s->sci[e], n * sizeof(float)) && grow((void **)&s->err[e], n * sizeof(float)) &&
-         grow((void **)&s->near[e], n * sizeof(float)) && grow((void **)&s->dq[e], n * sizeof(int32_t));
-  }
-  if (ok) { s->capacity = n; }
-  return ok;
+  float *p = malloc(4 * n * sizeof *p + n * sizeof *s->dq);
+  if (!p) { return 0; }
+  free(s->sci);
+  s->sci = p;
+  s->err = p + n;
+  s->near = s->err + n;
+  s->noise = s->near + n;
+  s->dq = (int32_t *)(s->noise + n);
+  s->capacity = n;
+  return 1;
 }
 
 void nsl_mock_local_map(const nsl_mock *m, double rotation_deg, double j[4])

@@ -30,8 +30,8 @@ typedef struct {
   size_t n_neighbours;
   size_t capacity; /* px per view */
   nsl_view_room room;
-  float *own, *others, *sci[NSL_MOCK_EXPOSURES_MAX], *err[NSL_MOCK_EXPOSURES_MAX], *near[NSL_MOCK_EXPOSURES_MAX], *noise;
-  int32_t *dq[NSL_MOCK_EXPOSURES_MAX];
+  float *sci, *err, *near, *noise; /* of one exposure: it is rectified before the next, while the caches hold it */
+  int32_t *dq;
   double light_own, light_others; /* in the extraction boxes of the stamp */
   nsl_mock_optics optics;         /* of the exposure */
   nsl_mock_met met;               /* errors of calibration that the stamp meets */
@@ -39,7 +39,7 @@ typedef struct {
 
 void nsl_studio_close(nsl_studio *s); /* what it holds, not the struct */
 nsl_status nsl_studio_open(nsl_mock *m, nsl_studio *s, nsl_error *err);
-/* Room for n pixels in every plane; what earlier exposures hold stays. 0 when there is no memory. */
+/* Room for n pixels in every plane. 0 when there is no memory. */
 int nsl_studio_reserve(nsl_studio *s, size_t n);
 
 /* px per arcsec: x grows to the west, y to the north, turned by the pointing's rotation. */
