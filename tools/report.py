@@ -152,7 +152,7 @@ def section(title, panels, note=""):
 def redshift_sections(metrics, m, stacked, edge_z):
     """m: matched sources with a PDF, at least two."""
     strips = "Linear within ±0.01, logarithmic beyond."
-    bins = "Scatter, bias and outliers; bars are bootstrap errors and bin widths."
+    bins = "Scatter, bias and outliers; bars are bootstrap errors and bin widths. Pale: fewer than 30 sources."
     axes = (("snr_gi", "SNR_GI"), ("snr_gv", "SNR_GV"), ("mag", "magnitude [AB]"), ("z", "true redshift"), ("contamination", "contamination"),
             ("size_arcsec", "half-light radius [arcsec]"), ("wave_error_px", "injected wavelength error [px]"),
             ("wave_error_gv_px", "injected wavelength error, GV [px]"), ("wave_error_gi_px", "injected wavelength error, GI [px]"),

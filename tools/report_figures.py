@@ -206,7 +206,8 @@ def binned(metrics, axis, label):
     if axis.startswith("snr"):
         log_axis(axes[-1], 0.4, 45)
         axes[-1].set_xlim(0.4, 45)
-    axes[-1].set_xlabel(label + ("" if not few.any() else "   (pale: fewer than 30 sources)"))
+    axes[-1].set_xlabel(label)
+    fig.align_ylabels(axes)
     return fig
 
 

@@ -16,7 +16,7 @@ import numpy as np
 EMISSION = (("[OII]", 3728.6), ("Hγ", 4341.7), ("Hβ", 4862.7), ("", 4960.3), ("[OIII]", 5008.2), ("Hα", 6564.6), ("[SII]", 6718.3),
             ("", 6732.7), ("[SIII]", 9071.1), ("[SIII]", 9533.2))
 ABSORPTION = (("K", 3934.8), ("H", 3969.6), ("G", 4305.6), ("Mg", 5176.6), ("Na", 5895.6))
-MAIN, TRUTH = "#d95f02", "#1f5fa8"
+MAIN, TRUTH, GREY = "#d95f02", "#1f5fa8", "#8a8f98"
 plt.rcParams.update({"font.size": 9, "figure.constrained_layout.use": True})
 
 
@@ -65,11 +65,19 @@ def draw_band(axes, f, band, z):
     axes[-1].set_xlabel("wavelength [Å, vacuum]")
 
 
+def quantiles(pdf, edge, levels):
+    """PDF: density in z between edges."""
+    cdf = np.concatenate([[0], np.cumsum(pdf * np.diff(edge))])
+    return np.interp(levels, cdf / cdf[-1], edge)
+
+
 def draw_pdf(ax, f, zoom):
     a, edge = f.attrs, f["edge_z"][()]
     ax.stairs(f["pdf"][()], edge, fill=True, color=MAIN, alpha=0.3)
     ax.stairs(f["pdf"][()], edge, color=MAIN, lw=1)
     if np.isfinite(a["z_lo68"]):
+        lo, hi = quantiles(f["pdf"][()].astype(float), edge, [0.025, 0.975])
+        ax.axvspan(lo, hi, color=GREY, alpha=0.12, lw=0, label=f"95 %: {lo:.4f} – {hi:.4f}")
         ax.axvspan(a["z_lo68"], a["z_hi68"], color=MAIN, alpha=0.12, lw=0, label=f"68 %: {a['z_lo68']:.4f} – {a['z_hi68']:.4f}")
         ax.plot(a["z_mode"], 0, "^", color=MAIN, clip_on=False, ms=8, label=f"mode {a['z_mode']:.4f}")
     if np.isfinite(a["z_true"]):
@@ -81,6 +89,22 @@ def draw_pdf(ax, f, zoom):
         ax.set(xlim=(edge[0], edge[-1]), ylabel="p(z)")
         ax.legend(loc="upper right", frameon=False)
     ax.set(ylim=(0, None), xlabel="redshift")
+
+
+def heading(a):
+    """What the catalogue says, its flags in words, and the exposures (obsid/detector) that may hold the source when they are known."""
+    lines = [f"{int(a['object_id'])}   RA {a['ra']:.5f}  Dec {a['dec']:+.5f}   mag {a['mag']:.2f}   SNR GV {a['snr_gv']:.1f}  GI {a['snr_gi']:.1f}   "
+             f"odds {a['odds']:.2f}   p_good {a['p_good']:.2f}   contamination {a['contamination']:.2f}",
+             f"flags: {word(a['flag_words']).replace(',', ', ') or 'none'}     combined: {int(a['n_exp_gv'])} GV and {int(a['n_exp_gi'])} GI exposures"]
+    if "exposures" in a:
+        detectors = {}
+        for one in filter(None, word(a["exposures"]).split(",")):
+            obsid, detector = one.rsplit("/", 1)
+            detectors.setdefault(obsid, []).append(detector)
+        names = [f"{obsid}/{'+'.join(d)}" for obsid, d in detectors.items()]
+        text = "   ".join(names[:8]) + (f"   and {len(names) - 8} more" if len(names) > 8 else "")
+        lines.append(f"exposures/detectors: {text}")
+    return "\n".join(lines)
 
 
 def main():
@@ -100,8 +124,7 @@ def main():
             draw_pdf(fig.add_subplot(grid[-1, 1]), f, True)
         else:
             fig.add_subplot(grid[-1, :], xticks=[], yticks=[]).text(0.5, 0.5, "no PDF", ha="center", va="center")
-        fig.suptitle(f"{int(a['object_id'])}   RA {a['ra']:.5f}  Dec {a['dec']:+.5f}   mag {a['mag']:.2f}   SNR GV {a['snr_gv']:.1f}  GI {a['snr_gi']:.1f}   "
-                     f"odds {a['odds']:.2f}   contamination {a['contamination']:.2f}", fontsize=10)
+        fig.suptitle(heading(a), fontsize=10)
         fig.savefig(args.out, dpi=130, format="png")
 
 

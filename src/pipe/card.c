@@ -1,11 +1,13 @@
 #include "noslit/pipe/card.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "noslit/base/fsio.h"
 #include "noslit/base/str.h"
+#include "noslit/model/flags.h"
 #include "noslit/model/skytile.h"
 #include "noslit/pipe/config_load.h"
 #include "noslit/pipe/stamper.h"
@@ -70,6 +72,22 @@ cleanup:
   return st;
 }
 
+/* "<obsid>/<detector>", comma between them. */
+static nsl_status put_exposures(nsl_h5 *f, const nsl_card_facts *facts, nsl_error *err)
+{
+  nsl_str all;
+  nsl_str_init(&all);
+  for (size_t i = 0; i < facts->n_exposures; i++) {
+    char obsid[64];
+    int detector;
+    if (!facts->exposures[i] || sscanf(facts->exposures[i], "%63s detector %d", obsid, &detector) != 2) { continue; }
+    nsl_str_addf(&all, "%s%s/%d", all.n ? "," : "", obsid, detector);
+  }
+  nsl_status st = nsl_h5_put_text(f, "/", "exposures", all.n ? all.text : "", err);
+  nsl_str_free(&all);
+  return st;
+}
+
 /* Makes the source's stamp again, as a worker does. */
 static nsl_status remake_stamp(nsl_h5 *f, const nsl_rows *rows, size_t i, const nsl_config *cfg, const nsl_log *log,
                                nsl_card_facts *facts, nsl_error *err)
@@ -96,6 +114,7 @@ static nsl_status remake_stamp(nsl_h5 *f, const nsl_rows *rows, size_t i, const 
   if (facts) {
     facts->flags = set.stamps[0].flags;
     NSL_TRY(list_exposures(&task, rows->ra[i], rows->dec[i], facts, err));
+    NSL_TRY(put_exposures(f, facts, err));
   }
 cleanup:
   nsl_stamper_free(stamper);
@@ -129,6 +148,7 @@ static nsl_status put_row(nsl_h5 *f, const nsl_rows *rows, size_t i, double z_tr
 {
   nsl_status st = NSL_OK;
   size_t n = (size_t)rows->grid.n, n_edges = n + 1;
+  char words[256];
   double *edge = malloc(n_edges * sizeof *edge);
   if (!edge) { NSL_THROW(err, NSL_E_NOMEM, "no memory for %zu bins", n); }
   for (size_t b = 0; b < n_edges; b++) { edge[b] = nsl_pdf_edge_z(&rows->grid, (int)b); }
@@ -136,6 +156,8 @@ static nsl_status put_row(nsl_h5 *f, const nsl_rows *rows, size_t i, double z_tr
     NSL_TRY(nsl_h5_put_f64(f, "/", nsl_row_columns[c].name, column_value(rows, c, i), err));
   }
   NSL_TRY(nsl_h5_put_i64(f, "/", "object_id", rows->object_id[i], err));
+  nsl_flags_words(rows->flags[i], words, sizeof words);
+  NSL_TRY(nsl_h5_put_text(f, "/", "flag_words", words, err));
   NSL_TRY(nsl_h5_put_f64(f, "/", "z_true", z_true, err));
   NSL_TRY(nsl_h5_write(f, "/pdf", NSL_H5_F32, 1, &n, rows->pdf + i * n, NULL, err));
   NSL_TRY(nsl_h5_write(f, "/edge_z", NSL_H5_F64, 1, &n_edges, edge, NULL, err));

@@ -67,6 +67,15 @@ static int find_usual(const nsl_table *table, nsl_truth_column c)
   return -1;
 }
 
+/* A column that must be there; the remedy is the option that names it. */
+static nsl_status need(nsl_truth *t, nsl_truth_column c, const char *usual, const char *remedy, nsl_error *err)
+{
+  nsl_error why = NSL_ERROR_INIT;
+  if (t->column[c] >= 0) { return NSL_OK; }
+  nsl_status st = nsl_table_require(t->table, usual, &t->column[c], &why);
+  return st == NSL_OK ? NSL_OK : nsl_fail(err, st, "%s; %s", why.text, remedy);
+}
+
 static nsl_status find_columns(nsl_truth *t, const nsl_truth_options *o, nsl_error *err)
 {
   nsl_status st = NSL_OK;
@@ -84,14 +93,12 @@ static nsl_status find_columns(nsl_truth *t, const nsl_truth_options *o, nsl_err
     }
   }
   if (o->need_position && !o->id_column) { t->column[NSL_TRUTH_ID] = -1; } /* it need not be an integer then */
-  if (t->column[NSL_TRUTH_Z] < 0) { NSL_TRY(nsl_table_require(t->table, "Z", &t->column[NSL_TRUTH_Z], err)); }
+  NSL_TRY(need(t, NSL_TRUTH_Z, "Z", "name the redshifts' column with --z", err));
   if (o->need_position) {
-    if (t->column[NSL_TRUTH_RA] < 0) { NSL_TRY(nsl_table_require(t->table, "RA", &t->column[NSL_TRUTH_RA], err)); }
-    if (t->column[NSL_TRUTH_DEC] < 0) { NSL_TRY(nsl_table_require(t->table, "DEC", &t->column[NSL_TRUTH_DEC], err)); }
+    NSL_TRY(need(t, NSL_TRUTH_RA, "RA", "name it with --ra, or an identifier's column with --id", err));
+    NSL_TRY(need(t, NSL_TRUTH_DEC, "DEC", "name it with --dec, or an identifier's column with --id", err));
   }
-  if (o->min_deltachi2 > 0 && t->column[NSL_TRUTH_DELTACHI2] < 0) {
-    NSL_TRY(nsl_table_require(t->table, "DELTACHI2", &t->column[NSL_TRUTH_DELTACHI2], err));
-  }
+  if (o->min_deltachi2 > 0) { NSL_TRY(need(t, NSL_TRUTH_DELTACHI2, "DELTACHI2", "leave out --min-deltachi2", err)); }
 cleanup:
   return st;
 }

@@ -63,6 +63,7 @@ static nsl_json *match_object(const nsl_validation *v)
   nsl_json_set_i64(o, "matched_no_pdf", v->match.matched - (int64_t)with_pdf);
   nsl_json_set_i64(o, "ambiguous", v->match.ambiguous);
   nsl_json_set_i64(o, "unmatched", v->match.unmatched);
+  nsl_json_set_i64(o, "far_apart", v->n_far_apart);
   nsl_json_set_i64(o, "duplicate_sources", v->match.duplicate_sources);
   nsl_json_set_f64(o, "completeness", v->n ? (double)with_pdf / (double)v->n : NAN);
   nsl_json_set_f64(o, "matched_fraction", v->truth.used ? (double)v->match.matched / (double)v->truth.used : NAN);

@@ -8,8 +8,9 @@
 #include "noslit/pipe/truth.h"
 #include "noslit/pipe/validate.h"
 
-#define NSL_FEW 30      /* selections with fewer sources are marked */
-#define NSL_GOOD_E 0.02 /* |e| of a good redshift in purity and completeness */
+#define NSL_FEW 30               /* selections with fewer sources are marked */
+#define NSL_FAR_APART_ARCSEC 5.0 /* sources with the same identifier further apart than this are hardly the same */
+#define NSL_GOOD_E 0.02          /* |e| of a good redshift in purity and completeness */
 
 /* One source of the catalogue with a true redshift. */
 typedef struct {
@@ -33,12 +34,27 @@ typedef struct {
   nsl_truth_counts truth;
   char *columns[NSL_TRUTH_N_COLUMNS]; /* the truth table's names; NULL where it has none */
   int by_position;
+  int64_t n_far_apart; /* matched by identifier, although their positions are known and differ */
   nsl_pdf_grid grid;
   double *stacked; /* [grid.n] sum of the PDFs, probability per bin */
 } nsl_validation;
 
-/* Reads catalogue and truth, matches them and scores every PDF. */
-/* Collective: every rank ends with all of it. */
+/* The selected rows of the catalogue. */
+typedef struct {
+  size_t n, capacity;
+  int64_t *row, *id; /* [n] */
+  double *ra, *dec;
+} nsl_sources;
+
+/* realloc of an array to capacity items; 0 without memory, the array is then as before. */
+int nsl_validation_grow(void **array, size_t capacity, size_t size);
+
+/* Sets truth, columns, by_position, match, n and n_far_apart of v; matches [v->n], sorted by source: the caller frees. Collective:
+ * every rank ends with all of it. */
+nsl_status nsl_validation_match(const nsl_validate_options *o, const nsl_validate_comm *comm, const nsl_log *log,
+                                const nsl_sources *s, nsl_validation *v, nsl_match **matches, nsl_error *err);
+
+/* Reads catalogue and truth, matches them and scores every PDF. Collective: every rank ends with all of it. */
 nsl_status nsl_validation_load(const nsl_validate_options *o, const nsl_validate_comm *comm, const nsl_log *log, nsl_validation *v,
                                nsl_error *err);
 void nsl_validation_free(nsl_validation *v);

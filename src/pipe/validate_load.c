@@ -9,14 +9,7 @@
 
 enum { SKIM_ROWS = 65536, PDF_ROWS = 4096 };
 
-/* The selected rows of the catalogue. */
-typedef struct {
-  size_t n, capacity;
-  int64_t *row, *id;
-  double *ra, *dec;
-} sources;
-
-static void sources_free(sources *s)
+static void sources_free(nsl_sources *s)
 {
   free(s->row);
   free(s->id);
@@ -24,19 +17,14 @@ static void sources_free(sources *s)
   free(s->dec);
 }
 
-static int grow(void **array, size_t capacity, size_t size)
-{
-  void *grown = realloc(*array, capacity * size);
-  if (grown) { *array = grown; }
-  return grown != NULL;
-}
-
-static int sources_add(sources *s, int64_t row, int64_t id, double ra, double dec)
+static int sources_add(nsl_sources *s, int64_t row, int64_t id, double ra, double dec)
 {
   if (s->n == s->capacity) {
     size_t capacity = s->capacity ? 2 * s->capacity : SKIM_ROWS;
-    if (!grow((void **)&s->row, capacity, sizeof *s->row) || !grow((void **)&s->id, capacity, sizeof *s->id) ||
-        !grow((void **)&s->ra, capacity, sizeof *s->ra) || !grow((void **)&s->dec, capacity, sizeof *s->dec)) {
+    if (!nsl_validation_grow((void **)&s->row, capacity, sizeof *s->row) ||
+        !nsl_validation_grow((void **)&s->id, capacity, sizeof *s->id) ||
+        !nsl_validation_grow((void **)&s->ra, capacity, sizeof *s->ra) ||
+        !nsl_validation_grow((void **)&s->dec, capacity, sizeof *s->dec)) {
       return 0;
     }
     s->capacity = capacity;
@@ -59,7 +47,7 @@ static int is_selected(const nsl_select *select, int order, const nsl_rows *rows
   return nsl_select_position(select, order, rows->ra[i], rows->dec[i]);
 }
 
-static nsl_status skim_catalogue(nsl_catalogue *c, const nsl_select *select, nsl_validation *v, sources *s, nsl_error *err)
+static nsl_status skim_catalogue(nsl_catalogue *c, const nsl_select *select, nsl_validation *v, nsl_sources *s, nsl_error *err)
 {
   nsl_status st = NSL_OK;
   nsl_rows rows = {0};
@@ -81,121 +69,6 @@ static nsl_status skim_catalogue(nsl_catalogue *c, const nsl_select *select, nsl
   }
 cleanup:
   nsl_rows_free(&rows);
-  return st;
-}
-
-/* Rows that may be matched, of this rank's blocks. */
-typedef struct {
-  size_t n, capacity;
-  nsl_truth_row *rows;
-} candidates;
-
-static nsl_status read_candidates(nsl_truth *truth, const nsl_matcher *matcher, candidates *c, nsl_error *err)
-{
-  nsl_status st = NSL_OK;
-  const nsl_truth_row *rows;
-  for (size_t n = 1; n;) {
-    NSL_TRY(nsl_truth_next(truth, &rows, &n, err));
-    for (size_t i = 0; i < n; i++) {
-      if (!nsl_matcher_touches(matcher, &rows[i])) { continue; }
-      if (c->n == c->capacity) {
-        c->capacity = c->capacity ? 2 * c->capacity : 4096;
-        if (!grow((void **)&c->rows, c->capacity, sizeof *c->rows)) { NSL_THROW(err, NSL_E_NOMEM, "%zu true redshifts", c->n); }
-      }
-      c->rows[c->n++] = rows[i];
-    }
-  }
-cleanup:
-  return st;
-}
-
-static int by_row(const void *a, const void *b)
-{
-  int64_t x = ((const nsl_truth_row *)a)->row, y = ((const nsl_truth_row *)b)->row;
-  return (x > y) - (x < y);
-}
-
-/* Every rank hears of all candidates, and matches them in the order of the table: as one rank would. */
-static nsl_status match_in_order(const nsl_validate_comm *comm, nsl_truth *truth, nsl_matcher *matcher, nsl_truth_counts *counts,
-                                 nsl_error *err)
-{
-  nsl_status st = NSL_OK;
-  candidates mine = {0};
-  void *all = NULL, *parts = NULL;
-  size_t n_all = 0, n_parts = 0;
-  nsl_truth_stripe(truth, comm->rank, comm->size);
-  NSL_TRY(comm->agree(comm->ctx, read_candidates(truth, matcher, &mine, err), err));
-  NSL_TRY(comm->gather(comm->ctx, mine.rows, mine.n, sizeof *mine.rows, &all, &n_all, err));
-  NSL_TRY(comm->gather(comm->ctx, nsl_truth_counted(truth), 1, sizeof *counts, &parts, &n_parts, err));
-  *counts = (nsl_truth_counts){0};
-  for (size_t q = 0; q < n_parts; q++) {
-    const nsl_truth_counts *p = (const nsl_truth_counts *)parts + q;
-    counts->rows += p->rows;
-    counts->zwarn += p->zwarn;
-    counts->not_primary += p->not_primary;
-    counts->unsure += p->unsure;
-    counts->star += p->star;
-    counts->qso += p->qso;
-    counts->bad += p->bad;
-    counts->used += p->used;
-  }
-  if (n_all > 0) { qsort(all, n_all, sizeof(nsl_truth_row), by_row); }
-  NSL_TRY(comm->agree(comm->ctx, nsl_matcher_add(matcher, all, n_all, err), err));
-  nsl_matcher_pass(matcher, counts->used - (int64_t)n_all);
-cleanup:
-  free(mine.rows);
-  free(all);
-  free(parts);
-  return st;
-}
-
-static nsl_status open_truth(const nsl_validate_options *o, const nsl_log *log, nsl_validation *v, nsl_truth **truth,
-                             nsl_error *err)
-{
-  nsl_status st = NSL_OK;
-  nsl_truth_options options = {.path = o->truth,
-                               .where = o->truth_where,
-                               .id_column = o->id_column,
-                               .z_column = o->z_column,
-                               .ra_column = o->ra_column,
-                               .dec_column = o->dec_column,
-                               .snr_column = o->snr_column,
-                               .need_position = o->by_position,
-                               .min_deltachi2 = o->min_deltachi2};
-  NSL_TRY(nsl_truth_open(&options, truth, err));
-  v->by_position = o->by_position;
-  if (!o->by_position && !nsl_truth_name(*truth, NSL_TRUTH_ID)) {
-    nsl_info(log, "%s has no identifier column: matching by position within %g arcsec", o->truth, o->match_radius_arcsec);
-    nsl_truth_close(*truth);
-    *truth = NULL;
-    v->by_position = options.need_position = 1;
-    NSL_TRY(nsl_truth_open(&options, truth, err));
-  }
-cleanup:
-  return st;
-}
-
-static nsl_status match_truth(const nsl_validate_options *o, const nsl_validate_comm *comm, const nsl_log *log, const sources *s,
-                              nsl_validation *v, nsl_match **matches, nsl_error *err)
-{
-  nsl_truth *truth = NULL;
-  nsl_matcher *matcher = NULL;
-  nsl_status st = open_truth(o, log, v, &truth, err);
-  if (st == NSL_OK) {
-    st = v->by_position ? nsl_matcher_new_by_position(s->ra, s->dec, s->n, o->match_radius_arcsec, &matcher, err)
-                        : nsl_matcher_new_by_id(s->id, s->n, &matcher, err);
-  }
-  NSL_TRY(comm->agree(comm->ctx, st, err));
-  NSL_TRY(match_in_order(comm, truth, matcher, &v->truth, err));
-  for (int c = 0; c < NSL_TRUTH_N_COLUMNS; c++) { v->columns[c] = nsl_strdup(nsl_truth_name(truth, (nsl_truth_column)c)); }
-  NSL_TRY(comm->agree(comm->ctx, nsl_matcher_result(matcher, matches, &v->n, &v->match, err), err));
-  if (!v->n && v->truth.used && s->n) {
-    nsl_warn(log, "%s: none of its %lld redshifts belongs to a source of %s%s", o->truth, (long long)v->truth.used, o->catalogue,
-             v->by_position ? "" : "; if its identifiers are others, match with --by-position");
-  }
-cleanup:
-  nsl_matcher_free(matcher);
-  nsl_truth_close(truth);
   return st;
 }
 
@@ -232,7 +105,7 @@ typedef struct {
 /* PDFs are summed in units of 2^-36, so that the sum does not depend on the order: room for a hundred million of them. */
 #define STACK_UNIT 0x1p-36
 
-static nsl_status score_mine(nsl_catalogue *c, const nsl_validate_comm *comm, const sources *s, const nsl_match *matches,
+static nsl_status score_mine(nsl_catalogue *c, const nsl_validate_comm *comm, const nsl_sources *s, const nsl_match *matches,
                              const nsl_validation *v, const nsl_log *log, scored *out, size_t *n_out, int64_t *stack,
                              nsl_error *err)
 {
@@ -272,7 +145,7 @@ cleanup:
   return st;
 }
 
-static nsl_status score_matches(nsl_catalogue *c, const nsl_validate_comm *comm, const sources *s, const nsl_match *matches,
+static nsl_status score_matches(nsl_catalogue *c, const nsl_validate_comm *comm, const nsl_sources *s, const nsl_match *matches,
                                 nsl_validation *v, const nsl_log *log, nsl_error *err)
 {
   nsl_status st = NSL_OK;
@@ -315,12 +188,12 @@ nsl_status nsl_validation_load(const nsl_validate_options *o, const nsl_validate
   nsl_status st = NSL_OK;
   nsl_catalogue *c = NULL;
   nsl_match *matches = NULL;
-  sources s = {0};
+  nsl_sources s = {0};
   *v = (nsl_validation){0};
   st = nsl_catalogue_open(o->catalogue, &c, err);
   if (st == NSL_OK) { st = skim_catalogue(c, o->select, v, &s, err); }
   NSL_TRY(comm->agree(comm->ctx, st, err));
-  NSL_TRY(match_truth(o, comm, log, &s, v, &matches, err));
+  NSL_TRY(nsl_validation_match(o, comm, log, &s, v, &matches, err));
   NSL_TRY(score_matches(c, comm, &s, matches, v, log, err));
 cleanup:
   nsl_catalogue_close(c);

@@ -15,6 +15,16 @@ grep -q "exposures/CSST_" "$dir/show.txt" || fail "show --config names no files"
 export NOSLIT_PYTHON=$python
 expect 0 "$noslit" show "$dir/catalogue.hdf5" --id "$id" --config "$dir/survey.yaml" --png "$dir/card.png" > /dev/null
 [ "$(head -c 4 "$dir/card.png" | tail -c 3)" = PNG ] || fail "show --png left no picture"
+# The card's heading: flags in words, exposures.
+"$python" - "$source_dir" <<'PY'
+import sys
+sys.path.insert(0, sys.argv[1] + "/tools")
+import show
+a = dict(object_id=7, ra=1.0, dec=2.0, mag=20.0, snr_gv=1.0, snr_gi=2.0, odds=0.9, p_good=0.8, contamination=0.1, n_exp_gv=3, n_exp_gi=4,
+         flag_words=b"star,low_snr", exposures=b"100/1,100/2,101/1")
+text = show.heading(a)
+assert "flags: star, low_snr" in text and "3 GV and 4 GI" in text and "100/1+2   101/1" in text, text
+PY
 expect 0 "$noslit" validate "$dir/catalogue.hdf5" --truth "$fixture/truth.fits" --report "$dir/report" --config "$dir/survey.yaml" > /dev/null
 "$python" - "$dir" <<'PY'
 import glob, json, sys, h5py, numpy as np
@@ -26,5 +36,6 @@ for path in cards:
     with h5py.File(path) as f:
         assert f["flux"].shape == f["variance"].shape == f["contamination"].shape == (2, 40, 480)
         assert np.all(np.diff(f["wavelength"][()], axis=1) > 0) and 3000 < f["wavelength"][0, 0] < f["wavelength"][1, -1] < 12000
+        assert (f.attrs["flag_words"] in ("", b"")) == (f.attrs["flags"] == 0), "flags in words"
         assert np.any(f["variance"][()] > 0) and np.all(np.isfinite(f["flux"][()]))
 PY

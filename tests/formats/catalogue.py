@@ -59,6 +59,7 @@ def layout(path):
 def fits(path, table):
     try:
         from astropy.io import fits as io
+        from astropy.io.votable.ucd import parse_ucd
     except ImportError:
         print("no astropy: FITS export not checked")
         return
@@ -71,6 +72,7 @@ def fits(path, table):
             assert np.array_equal(t.data[column], want[:], equal_nan=want.dtype.kind == "f"), column
             assert t.header.get(f"TUNIT{i}", "") == want.attrs["unit"] and t.header[f"TUCD{i}"] == want.attrs["ucd"]
             assert t.header[f"TCOMM{i}"] == want.attrs["description"]
+            parse_ucd(t.header[f"TUCD{i}"], check_controlled_vocabulary=True)  # raises when TOPCAT would not know it
         assert t.header["CATHASH"] == f.attrs["content_hash"]
 
 

@@ -57,6 +57,20 @@ for k in ("odds", "p_good"):
 assert m["confidence"]["purity_99"]["purity"] >= 0.99 and m["worst"][0]["odds"] >= m["worst"][-1]["odds"]
 PY
 
+# Identifiers that agree by accident are told by their positions; right ones are not.
+"$python" - "$dir" <<'PY'
+import sys
+from astropy.table import Table
+t = Table.read(sys.argv[1] + "/truth.fits")
+t["TARGET_DEC"] += 0.01
+t.write(sys.argv[1] + "/accident.fits", overwrite=True)
+PY
+"$noslit" validate "$cat" --truth "$dir/accident.fits" --draws 0 --json > "$dir/accident.json" 2> "$dir/accident.err"
+grep -q "lie more than 5 arcsec away.*--by-position" "$dir/accident.err" || fail "identifiers that agree by accident: no warning"
+"$noslit" validate "$cat" --truth "$dir/truth.fits" --draws 0 --json 2>&1 > /dev/null | grep -q "lie more than" && fail "a warning of right identifiers"
+"$python" -c "import json; a, b = (json.load(open('$dir/' + f))['match'] for f in ('accident.json', 'desi.json')); assert a['far_apart'] == a['matched'] and b['far_apart'] == 0, (a, b)"
+says "name the redshifts' column with --z" "$noslit" validate "$cat" --truth "$dir/truth.csv"
+
 # The same command gives the same bytes.
 "$noslit" validate "$cat" --truth "$dir/truth.fits" --json 2>/dev/null | cmp - "$dir/desi.json" || fail "a second validation differs"
 

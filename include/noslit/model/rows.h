@@ -28,10 +28,10 @@ typedef enum { NSL_COL_I64, NSL_COL_F64, NSL_COL_F32, NSL_COL_I32, NSL_COL_U32 }
   X(p_good, float, NSL_COL_F32, "", "stat.probability", "probability that z_mode is right to 0.01 (1+z), calibrated")        \
   X(snr_gv, float, NSL_COL_F32, "", "stat.snr;em.opt.V", "mean signal to noise per extracted sample, GV")                    \
   X(snr_gi, float, NSL_COL_F32, "", "stat.snr;em.opt.I", "mean signal to noise per extracted sample, GI")                    \
-  X(n_exp_gv, int32_t, NSL_COL_I32, "", "obs.number", "GV exposures combined")                                               \
-  X(n_exp_gi, int32_t, NSL_COL_I32, "", "obs.number", "GI exposures combined")                                               \
-  X(coverage_gv, float, NSL_COL_F32, "", "stat.fit.completeness", "fraction of the GV range seen")                           \
-  X(coverage_gi, float, NSL_COL_F32, "", "stat.fit.completeness", "fraction of the GI range seen")                           \
+  X(n_exp_gv, int32_t, NSL_COL_I32, "", "meta.number;obs.exposure", "GV exposures combined")                                 \
+  X(n_exp_gi, int32_t, NSL_COL_I32, "", "meta.number;obs.exposure", "GI exposures combined")                                 \
+  X(coverage_gv, float, NSL_COL_F32, "", "em.wl;arith.ratio", "fraction of the GV range seen")                               \
+  X(coverage_gi, float, NSL_COL_F32, "", "em.wl;arith.ratio", "fraction of the GI range seen")                               \
   X(contamination, float, NSL_COL_F32, "", "phot.flux;arith.ratio", "expected neighbours' light over all light, worse band") \
   X(flags, uint32_t, NSL_COL_U32, "", "meta.code.qual", "quality bits, see docs/formats.md")                                 \
   X(n_samples, int32_t, NSL_COL_I32, "", "meta.number", "dropout samples behind the PDF")                                    \

@@ -17,9 +17,10 @@ typedef struct {
 } nsl_card_facts;
 void nsl_card_facts_free(nsl_card_facts *facts);
 
-/* Writes the card of row i of rows: attributes of the root are the row's columns and z_true (NaN when unknown); datasets pdf
- * [n] (density in z) and edge_z [n+1]. With cfg (else NULL) the source's stamp is made again from the exposures: flux, variance
- * and contamination [2][40][480] in electrons, wavelength [2][480] in Angstrom; facts (may be NULL) says from what. */
+/* Writes the card of row i of rows: attributes of the root are the row's columns, flag_words ("low_snr,star") and z_true
+ * (NaN when unknown); datasets pdf [n] (density in z) and edge_z [n+1]. With cfg (else NULL) the source's stamp is made again from
+ * the exposures: flux, variance and contamination [2][40][480] in electrons, wavelength [2][480] in Angstrom; facts (may be NULL)
+ * says from what, as does the attribute exposures ("<obsid>/<detector>,...") then. */
 nsl_status nsl_card_write(const char *path, const nsl_rows *rows, size_t i, double z_true, const nsl_config *cfg,
                           const nsl_log *log, nsl_card_facts *facts, nsl_error *err);
 

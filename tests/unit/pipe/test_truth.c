@@ -83,10 +83,12 @@ static void test_missing_columns_are_named(void **state)
   nsl_truth_options o = {.path = FILE_NAME};
   assert_int_not_equal(nsl_truth_open(&o, &t, &test_err), NSL_OK);
   assert_non_null(strstr(test_err.text, "'Z'"));
+  assert_non_null(strstr(test_err.text, "--z"));
   write_table("ID,Z\n1,0.25\n");
   o.need_position = 1;
   assert_int_not_equal(nsl_truth_open(&o, &t, &test_err), NSL_OK);
   assert_non_null(strstr(test_err.text, "'RA'"));
+  assert_non_null(strstr(test_err.text, "--ra"));
   o = (nsl_truth_options){.path = FILE_NAME, .min_deltachi2 = 9};
   assert_int_not_equal(nsl_truth_open(&o, &t, &test_err), NSL_OK);
   assert_non_null(strstr(test_err.text, "'DELTACHI2'"));
