@@ -11,7 +11,8 @@
 #include "noslit/par/ledger.h"
 #include "noslit/pipe/config_load.h"
 
-#define THREADS 8 /* more than cores: they wait for the file system */
+#define SETTLE_S 5.0 /* the coarsest times of a file system, and clocks that differ */
+#define THREADS 8    /* more than cores: they wait for the file system */
 
 enum { DONE, MISSING, CORRUPT, STALE, QUARANTINED, N_STATES };
 static const char *const state_names[N_STATES] = {"done", "missing", "corrupt", "stale", "quarantined"};
@@ -23,6 +24,7 @@ typedef struct {
   nsl_instrument *inst;
   nsl_plan plan;
   nsl_tile_expectation expects;
+  nsl_head_index *heads; /* NULL: read every file */
   nsl_quarantine quarantine;
   unsigned char *chosen, *state;                /* per planned tile */
   char **why;                                   /* per planned tile; NULL where there is nothing to say */
@@ -49,7 +51,8 @@ static nsl_status look_at_tile(looker *l, size_t i)
   nsl_tile_head head;
   nsl_tile_state state;
   char why[NSL_ERROR_TEXT_MAX];
-  nsl_status st = nsl_tile_check(&s->expects, t, s->full, &head, &state, why, sizeof why, &l->err);
+  nsl_status st = s->full ? nsl_tile_check(&s->expects, t, 1, &head, &state, why, sizeof why, &l->err)
+                          : nsl_tile_check_head(&s->expects, t, s->heads, i, &head, &state, why, sizeof why, &l->err);
   if (st != NSL_OK) { return st; }
   static const int plain[] = {
       [NSL_TILE_DONE] = DONE, [NSL_TILE_MISSING] = MISSING, [NSL_TILE_CORRUPT] = CORRUPT, [NSL_TILE_STALE] = STALE};
@@ -107,6 +110,15 @@ static nsl_status look_at_tiles(status *s, int every, nsl_error *err)
   return st;
 }
 
+static nsl_status open_heads(status *s, nsl_error *err)
+{
+  nsl_tile_id *ids = malloc((s->plan.n_tiles + 1) * sizeof *ids);
+  for (size_t i = 0; ids && i < s->plan.n_tiles; i++) { ids[i] = s->plan.tiles[i].tile; }
+  s->heads = ids ? nsl_head_index_open(s->expects.workdir, ids, s->plan.n_tiles, SETTLE_S) : NULL;
+  free(ids);
+  return s->heads ? NSL_OK : nsl_fail(err, NSL_E_NOMEM, "no memory for the heads of %zu tiles", s->plan.n_tiles);
+}
+
 /* Which tiles are spoken of: those named, those of a wanted state, all without a selection. */
 static int is_meant(const status *s, size_t i)
 {
@@ -149,7 +161,9 @@ static nsl_status gather(status *s, nsl_error *err)
   if (!s->chosen || !s->state || !s->why) { NSL_THROW(err, NSL_E_NOMEM, "no memory"); }
   NSL_TRY(nsl_plan_choose(s->cfg, &s->plan, s->select, s->chosen, err));
   int every = nsl_select_is_all(s->select) || nsl_select_failed(s->select) || nsl_select_stale(s->select);
+  if (!s->full) { NSL_TRY(open_heads(s, err)); }
   NSL_TRY(look_at_tiles(s, every, err));
+  if (s->heads) { nsl_head_index_save(s->heads); }
   s->orphans = count_orphans(s);
   if (nsl_proof_read(&s->expects, &s->plan, &s->proof_valid, &s->proof, &why) != NSL_OK) { nsl_warn(&s->cli->log, "%s", why.text); }
   /* The proof speaks of the moment it was written; the files speak of now. */
@@ -180,7 +194,12 @@ static void print_text(const status *s)
   if (!s->plan_fresh) { printf("the plan is out of date: %s; the next run makes it anew\n", s->plan_why); }
   if (s->no_model[0]) { printf("tiles are not compared with the model: %s\n", s->no_model); }
   for (int k = 0; k < N_STATES; k++) { printf("  %-12s %lld\n", state_names[k], (long long)s->count[k]); }
-  printf("%lld rows done; %s looked at\n", (long long)s->rows, s->full ? "every byte" : "the head of every tile file");
+  if (s->full) {
+    printf("%lld rows done; every byte looked at\n", (long long)s->rows);
+  } else {
+    printf("%lld rows done; every tile file looked at, %zu heads read, the others are as before (--full reads every byte)\n",
+           (long long)s->rows, nsl_head_index_n_read(s->heads));
+  }
   if (s->poor) {
     printf("%lld done tiles could not read all their exposures; make them anew with `run --tiles ... --force` when the files are "
            "back\n",
@@ -255,6 +274,7 @@ static nsl_status print_json(const status *s, nsl_error *err)
   nsl_json_set_bool(root, "plan_fresh", s->plan_fresh);
   nsl_json_set_text(root, "plan_why", s->plan_why);
   nsl_json_set_text(root, "checked", s->full ? "content" : "heads");
+  if (s->heads) { nsl_json_set_i64(root, "heads_read", (int64_t)nsl_head_index_n_read(s->heads)); }
   nsl_json_set_bool(root, "complete", s->proof_valid);
   if (s->why_wanted) {
     nsl_json_set(root, "why", reasons(s));
@@ -273,6 +293,7 @@ static void release(status *s)
   nsl_json_free(s->proof);
   nsl_json_free(s->last_run);
   nsl_quarantine_free(&s->quarantine);
+  nsl_head_index_free(s->heads);
   nsl_plan_free(&s->plan);
   nsl_select_free(s->select);
   nsl_config_free(s->cfg);
@@ -313,6 +334,6 @@ const nsl_command nsl_cmd_status = {
     0,
     run,
     "  --why    the reason of each tile that is not done, of each exposure left out, of each source without a tile\n"
-    "  --full   read and hash every tile file, not only its head\n"
+    "  --full   read and hash every tile file; else heads, and only of files that changed since the last status\n"
     "  --json   as JSON\n",
 };

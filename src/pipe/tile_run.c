@@ -231,32 +231,52 @@ static nsl_tile_state judge(const nsl_tile_expectation *e, const nsl_plan_tile *
   return NSL_TILE_DONE;
 }
 
-nsl_status nsl_tile_check(const nsl_tile_expectation *e, const nsl_plan_tile *tile, int full, nsl_tile_head *head,
-                          nsl_tile_state *state, char *why, size_t size, nsl_error *err)
+/* A file that cannot be used is a finding, not a failure; only a lack of memory is one. */
+static nsl_status as_state(const nsl_error *found, nsl_tile_state *state, char *why, size_t size, nsl_error *err)
+{
+  switch (found->status) {
+  case NSL_E_NOMEM:
+    if (err) { *err = *found; }
+    return NSL_E_NOMEM;
+  case NSL_E_NOTFOUND:
+    *state = NSL_TILE_MISSING;
+    snprintf(why, size, "not made yet");
+    return NSL_OK;
+  case NSL_E_MISMATCH: /* of another version of the program, and whole for all we know */
+    *state = NSL_TILE_STALE;
+    break;
+  default:
+    *state = NSL_TILE_CORRUPT;
+  }
+  snprintf(why, size, "%s", found->text);
+  return NSL_OK;
+}
+
+static nsl_status check(const nsl_tile_expectation *e, const nsl_plan_tile *tile, int full, nsl_head_index *heads, size_t i,
+                        nsl_tile_head *head, nsl_tile_state *state, char *why, size_t size, nsl_error *err)
 {
   nsl_error found = NSL_ERROR_INIT;
   char *path = nsl_tile_file_path(e->workdir, e->order, tile->tile);
   if (!path) { return nsl_fail(err, NSL_E_NOMEM, "tile %lld: no memory to check it", (long long)tile->tile); }
   if (size) { why[0] = '\0'; }
-  nsl_status st = nsl_tile_read_head(path, head, NULL, &found);
+  nsl_status st = heads ? nsl_head_index_look(heads, i, path, head, &found) : nsl_tile_read_head(path, head, NULL, &found);
   if (st == NSL_OK) {
     *state = judge(e, tile, head, path, why, size);
     if (*state == NSL_TILE_DONE && full) { st = nsl_tile_verify(path, head, &found); }
   }
-  if (st == NSL_E_NOTFOUND) {
-    *state = NSL_TILE_MISSING;
-    snprintf(why, size, "not made yet");
-  } else if (st == NSL_E_NOMEM) {
-    if (err) { *err = found; }
-    free(path);
-    return st;
-  } else if (st == NSL_E_MISMATCH) { /* of another version of the program, and whole for all we know */
-    *state = NSL_TILE_STALE;
-    snprintf(why, size, "%s", found.text);
-  } else if (st != NSL_OK) {
-    *state = NSL_TILE_CORRUPT;
-    snprintf(why, size, "%s", found.text);
-  }
+  if (st != NSL_OK) { st = as_state(&found, state, why, size, err); }
   free(path);
-  return NSL_OK;
+  return st;
+}
+
+nsl_status nsl_tile_check(const nsl_tile_expectation *e, const nsl_plan_tile *tile, int full, nsl_tile_head *head,
+                          nsl_tile_state *state, char *why, size_t size, nsl_error *err)
+{
+  return check(e, tile, full, NULL, 0, head, state, why, size, err);
+}
+
+nsl_status nsl_tile_check_head(const nsl_tile_expectation *e, const nsl_plan_tile *tile, nsl_head_index *heads, size_t i,
+                               nsl_tile_head *head, nsl_tile_state *state, char *why, size_t size, nsl_error *err)
+{
+  return check(e, tile, 0, heads, i, head, state, why, size, err);
 }

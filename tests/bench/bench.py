@@ -16,7 +16,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "pee
 KEYS = """resnet34_vs_torch default_vs_torch resnet34_of_sgemm_peak mc128_overhead_resnet34 mc128_overhead_default mc_vs_paper_script
 train_vs_torch train_2ranks_vs_1 cutout_mb_cold cutout_s_cold cutout_s_warm cutout_vs_best_cold cutout_vs_best_warm merge_vs_files
 job_2workers_vs_1 tile_vs_python galaxies_per_s_core resnet34_error default_error merge_mb_per_s merge_rank_mb
-catalogue_bytes_per_source catalogue_vs_float32""".split()
+merge_cpu_ms_per_source catalogue_bytes_per_source catalogue_vs_float32""".split()
 
 
 class Results:
@@ -267,12 +267,13 @@ def bench_merge(args, r):
     if done.returncode:
         raise RuntimeError("bench_par_merge: " + (done.stderr.strip().splitlines() or ["gave up"])[0])
     turns = [[float(x) for x in line.split()] for line in done.stdout.splitlines()]
-    merge_s, write_s, read_s, plain_s, size, raw, memory = zip(*turns)
+    merge_s, write_s, read_s, plain_s, size, raw, memory, cpu_s = zip(*turns)
     print(f"  writing {statistics.median(write_s):.3g} s, reading back {statistics.median(read_s):.3g} s, "
           f"plain files {statistics.median(plain_s):.3g} s", file=sys.stderr)
     r.put("merge_vs_files", ratio(plain_s, merge_s))
     r.put("merge_mb_per_s", [1e-6 * b / s for b, s in zip(size, merge_s)])
     r.put("merge_rank_mb", memory)
+    r.put("merge_cpu_ms_per_source", [1e3 * s / rows for s in cpu_s])
     r.put("catalogue_bytes_per_source", [b / rows for b in size])
     r.put("catalogue_vs_float32", ratio(size, raw))
 
@@ -304,7 +305,8 @@ PARTS = {
            "mc_vs_paper_script train_vs_torch resnet34_error default_error"),
     "io": (bench_io, "cutout_mb_cold cutout_s_cold cutout_s_warm cutout_vs_best_cold cutout_vs_best_warm"),
     "train": (bench_train_ranks, "train_2ranks_vs_1"),
-    "merge": (bench_merge, "merge_vs_files merge_mb_per_s merge_rank_mb catalogue_bytes_per_source catalogue_vs_float32"),
+    "merge": (bench_merge, "merge_vs_files merge_mb_per_s merge_rank_mb merge_cpu_ms_per_source "
+              "catalogue_bytes_per_source catalogue_vs_float32"),
     "job": (bench_job, "job_2workers_vs_1 galaxies_per_s_core tile_vs_python"),
 }
 

@@ -137,7 +137,10 @@ int main(int argc, char **argv)
     double write_s, read_s;
     struct rusage use;
     nsl_mpi_barrier();
+    double cpu_s = -nsl_clock_cpu_s(), all_cpu_s = 0;
     must(nsl_merge_tiles(&job, NULL, &summary, &err));
+    cpu_s += nsl_clock_cpu_s();
+    MPI_Reduce(&cpu_s, &all_cpu_s, 1, MPI_DOUBLE, MPI_SUM, 0, MPI_COMM_WORLD);
     double plain_s = write_plain(argv[2], summary.bytes);
     time_steps(&job, &write_s, &read_s);
     getrusage(RUSAGE_SELF, &use);
@@ -150,8 +153,8 @@ int main(int argc, char **argv)
     for (int k = 0; k < nsl_n_row_columns; k++) { raw += summary.rows * (int64_t)nsl_col_size(nsl_row_columns[k].type); }
     nsl_catalogue_close(c);
     if (!rank) {
-      printf("%.4f %.4f %.4f %.4f %lld %lld %.1f\n", summary.wall_s, write_s, read_s, plain_s, (long long)summary.bytes,
-             (long long)raw, (double)most / 1024);
+      printf("%.4f %.4f %.4f %.4f %lld %lld %.1f %.3f\n", summary.wall_s, write_s, read_s, plain_s, (long long)summary.bytes,
+             (long long)raw, (double)most / 1024, all_cpu_s);
       fflush(stdout);
     }
   }

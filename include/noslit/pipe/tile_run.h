@@ -3,6 +3,7 @@
 #define NOSLIT_PIPE_TILE_RUN_H
 
 #include "noslit/model/instrument.h"
+#include "noslit/pipe/head_index.h"
 #include "noslit/pipe/infer.h"
 #include "noslit/pipe/plan.h"
 #include "noslit/pipe/tile_file.h"
@@ -43,5 +44,8 @@ typedef enum { NSL_TILE_DONE, NSL_TILE_MISSING, NSL_TILE_CORRUPT, NSL_TILE_STALE
  * says of itself, when it could be read. */
 nsl_status nsl_tile_check(const nsl_tile_expectation *e, const nsl_plan_tile *tile, int full, nsl_tile_head *head,
                           nsl_tile_state *state, char *why, size_t size, nsl_error *err);
+/* The same from the head alone, which an index may remember; i: the tile's number in its list. heads may be NULL. */
+nsl_status nsl_tile_check_head(const nsl_tile_expectation *e, const nsl_plan_tile *tile, nsl_head_index *heads, size_t i,
+                               nsl_tile_head *head, nsl_tile_state *state, char *why, size_t size, nsl_error *err);
 
 #endif
