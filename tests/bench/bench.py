@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """The measurements of tools/bench.sh. Every number is a ratio of two things measured in turns in one run; CPU seconds on one thread
 where one process computes, wall seconds where a disk or several ranks are in it. A key that cannot be measured is null, with the
-reason under "why".   bench.py --build DIR --source DIR --work DIR [--json] [--only nn,io,train,job,merge] [--repeats N]"""
+reason under "why".   bench.py --build DIR --source DIR --work DIR [--json] [--only KEY,...] [--repeats N]
+A name after --only is a key or a part (nn io train merge job): of a part only what the keys named need is run."""
 import argparse
 import glob
 import json
@@ -20,8 +21,11 @@ merge_cpu_ms_per_source catalogue_bytes_per_source catalogue_vs_float32""".split
 
 
 class Results:
-    def __init__(self):
-        self.values, self.why, self.spread = {k: None for k in KEYS}, {}, {}
+    def __init__(self, wanted):
+        self.values, self.why, self.spread, self.wanted = {k: None for k in KEYS}, {}, {}, set(wanted)
+
+    def wants(self, keys):
+        return not self.wanted.isdisjoint(keys.split())
 
     def put(self, key, samples):
         """The median, and half the distance between the quartiles as its spread."""
@@ -35,7 +39,7 @@ class Results:
 
     def cannot(self, keys, reason):
         for key in keys.split():
-            if self.values[key] is None:
+            if self.values[key] is None and key not in self.why:
                 self.why[key] = reason
                 print(f"  {key:28s} not measured: {reason}", file=sys.stderr, flush=True)
 
@@ -82,6 +86,12 @@ def ratio(a, b):
     return [x / y for x, y in zip(a, b)]
 
 
+NET_KEYS = {
+    "resnet34": "resnet34_vs_torch resnet34_of_sgemm_peak mc128_overhead_resnet34 mc_vs_paper_script resnet34_error",
+    "default": "default_vs_torch mc128_overhead_default mc_vs_paper_script default_error",
+}
+
+
 def bench_nn(args, r):
     servant = Servant(args.build + "/tests/bench_nn", greets=True)
     torch = None
@@ -93,6 +103,8 @@ def bench_nn(args, r):
         r.cannot("resnet34_vs_torch default_vs_torch mc_vs_paper_script train_vs_torch", f"no PyTorch in {sys.executable} ({e})")
     script = []
     for what, batch, name in (("resnet34", 16, "resnet34"), ("eq", 512, "default")):
+        if not r.wants(NET_KEYS[name]):
+            continue
         folder = f"{args.work}/nn_{what}"
         os.makedirs(folder, exist_ok=True)
         if what == "eq":
@@ -127,8 +139,9 @@ def bench_nn(args, r):
         if what == "resnet34":
             useful = 2e-9 * macs * batch
             r.put("resnet34_of_sgemm_peak", [useful / f / (2e-9 * 1024**3 / s) for f, s in zip(t["noslit"], t["sgemm"])])
-    if script:
+    if len(script) == 2:
         r.put("mc_vs_paper_script", min(script, key=statistics.median))
+    if torch and r.wants("train_vs_torch"):
         bench_training_step(args, r, servant, torch, graph_torch)
     servant.close()
 
@@ -186,13 +199,14 @@ def bench_io(args, r):
                     seconds.setdefault((way, state), []).append(s)
                     if way == "noslit" and state == "cold":
                         mb.append(m)
-    r.put("cutout_mb_cold", mb)
+    if statistics.median(mb) < 1:
+        r.cannot("cutout_mb_cold", "/proc/self/io does not count what this disk gives")
+    else:
+        r.put("cutout_mb_cold", mb)
     for state in ("warm", "cold"):
         r.put(f"cutout_s_{state}", seconds["noslit", state])
         best = [min(a, b) for a, b in zip(seconds["subset", state], seconds["frame", state])]
         r.put(f"cutout_vs_best_{state}", ratio(seconds["noslit", state], best))
-    if statistics.median(mb) < 1:
-        r.cannot("cutout_mb_cold", "/proc/self/io does not count what this disk gives")
     servant.close()
 
 
@@ -201,8 +215,9 @@ def run(args, *command, ranks=0):
     start = time.monotonic()
     done = subprocess.run(mpirun + [args.build + "/noslit", *command], capture_output=True, text=True)
     if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.startswith("noslit")] or [f"exit code {done.returncode}"]
-        raise RuntimeError(f"noslit {command[0]}: {said[-1]}")
+        lines = [line for line in done.stderr.splitlines() if line.strip(" -")]
+        said = [line for line in lines if line.startswith("noslit")][-1:] or lines[:1]
+        raise RuntimeError(f"noslit {command[0]}: {' '.join(said)} (exit code {done.returncode})")
     return time.monotonic() - start
 
 
@@ -221,6 +236,10 @@ def survey(args):
 
 def bench_job(args, r):
     folder, config = survey(args)
+    if not r.wants("job_2workers_vs_1 galaxies_per_s_core"):
+        run(args, "run", config, ranks=2)  # only what is missing
+        bench_tile(args, r, folder, config)
+        return
     walls, rates = {2: [], 3: []}, []
     for _ in range(max(2, args.repeats // 2)):
         for ranks in (2, 3):  # one master and one or two workers
@@ -230,7 +249,8 @@ def bench_job(args, r):
                 report = json.load(f)
             walls[ranks].append(report["wall_s"])
             rates.append(report["sources_measured"] / sum(w["cpu_s"] for w in report["per_rank"] if w["tiles"]))
-    bench_tile(args, r, folder, config)
+    if r.wants("tile_vs_python"):
+        bench_tile(args, r, folder, config)
     r.put("job_2workers_vs_1", ratio(walls[2], walls[3]))
     r.put("galaxies_per_s_core", rates)
 
@@ -321,28 +341,45 @@ def machine():
             "utc": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
 
 
+def wanted_keys(parser, only):
+    wanted = []
+    for name in only.split(","):
+        if name in PARTS:
+            wanted += PARTS[name][1].split()
+        elif name in KEYS:
+            wanted.append(name)
+        else:
+            parser.error(f"--only {name}: neither a part ({' '.join(PARTS)}) nor a key ({' '.join(KEYS)})")
+    return wanted
+
+
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("--build", required=True)
     p.add_argument("--source", required=True)
     p.add_argument("--work", required=True)
     p.add_argument("--json", action="store_true")
-    p.add_argument("--only", default=",".join(PARTS))
+    p.add_argument("--only", default=",".join(PARTS), metavar="KEY,...")
     p.add_argument("--repeats", type=int, default=7)
     args = p.parse_args()
     args.source, args.build, args.work = (os.path.abspath(x) for x in (args.source, args.build, args.work))
     os.makedirs(args.work, exist_ok=True)
-    r, about = Results(), machine()
+    r, about, seconds = Results(wanted_keys(p, args.only)), machine(), {}
     for name, (part, keys) in PARTS.items():
-        if name not in args.only.split(","):
-            r.cannot(keys, f"left out by --only {args.only}")
+        if not r.wants(keys):
             continue
         print(f"== {name}", file=sys.stderr, flush=True)
+        start = time.monotonic()
         try:
             part(args, r)
         except (RuntimeError, OSError, subprocess.SubprocessError) as e:
             r.cannot(keys, str(e))
-    result = dict(r.values, spread=r.spread, why=r.why, machine=about)
+        seconds[name] = round(time.monotonic() - start, 1)
+        print(f"  {seconds[name]} s in all", file=sys.stderr, flush=True)
+    for key in KEYS:
+        if r.values[key] is None:
+            r.why.setdefault(key, f"left out by --only {args.only}")
+    result = dict(r.values, spread=r.spread, why=r.why, seconds=seconds, machine=about)
     if args.json:
         print(json.dumps(result, indent=1))
     else:
