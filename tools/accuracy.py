@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 
 PAPER = {"snr_gi>=1": 0.0104, "snr_gi>=3": 0.0047, "snr_gi>=5": 0.0037, "snr_gi>=10": 0.0024}
-SETS = ("clean", "full", "clean_template", "clean_oracle", "full_template", "paper_net")
+SETS = ("clean", "full", "clean_template", "clean_oracle", "full_template", "full_oracle", "paper_net")
 CUTS = ("all", *PAPER)
 
 
@@ -49,6 +49,24 @@ def main_table(docs):
                 rows.append((name, cut, m["n"], num(m["sigma_nmad"], 5) + err, num(PAPER.get(cut)), num(m["bias"], 5), pct(m["outlier_0.02"]),
                              pct(m["outlier_0.15"]), num(m["mean_e"]), num(m["nll_u"], 2), num(m["crps"])))
     return table(("set and method", "SNR_GI", "n", "sigma_NMAD", "paper", "bias", "> 0.02 [%]", "> 0.15 [%]", "mean E/(1+z)", "NLL (u)", "CRPS"), rows)
+
+
+def baseline_table(docs):
+    """Network, template fit and oracle on the same stamps."""
+    rows = []
+    for data in ("clean", "full"):
+        oracle = docs.get(f"{data}_oracle")
+        for key, name in (("same", "network"), ("template", "template fit"), ("oracle", "oracle")):
+            m = docs.get(f"{data}_{key}")
+            if not m:
+                continue
+            for cut in PAPER:
+                c, o = m[cut], oracle[cut] if oracle else {"n": 0}
+                ratio = num(c["sigma_nmad"] / o["sigma_nmad"], 2) if o["n"] and c["n"] and o["sigma_nmad"] else "–"
+                rows.append((f"{data}, {name}", cut, c["n"], num(c["sigma_nmad"], 5), ratio, pct(c["outlier_0.02"]), pct(c["outlier_0.15"]),
+                             num(c["nll_u"], 2), num(c["crps"], 5), num(c["pit_ks"], 3), f"{pct(c['coverage_68'])} / {pct(c['coverage_95'])}"))
+    return table(("set and method", "SNR_GI", "n", "sigma_NMAD", "over the oracle's", "> 0.02 [%]", "> 0.15 [%]", "NLL (u)", "CRPS", "PIT KS",
+                  "in 68 / 95 % [%]"), rows)
 
 
 def calibration_table(docs):
@@ -167,7 +185,7 @@ def main(work, models, target):
         json.dump({k: selection(docs[k]) for k in SETS if k in docs}, sys.stdout, indent=1)
         print()
         return
-    parts = {"models": model_table(models), "accuracy": main_table(docs), "calibration": calibration_table(docs), "reliability": confidence_table(docs),
+    parts = {"models": model_table(models), "accuracy": main_table(docs), "baselines": baseline_table(docs), "calibration": calibration_table(docs), "reliability": confidence_table(docs),
              "purity": purity_table(docs), "strange": strange_table(work)}
     robust = robust_table(docs)
     if any(k.startswith("robust-") for k in docs):

@@ -2,7 +2,7 @@
 # Accuracy of the committed models on test stamps that are made afresh from their seed, and the tables of docs/accuracy.md.
 #   tools/accuracy.sh [--json] [--stamps N] [--robust N] [--work DIR]
 # --stamps N   stamps of either test set (2000)
-# --fits N     of these, as many are fitted with templates and by the oracle (1000)
+# --fits N     the first N of them are fitted with templates and by the oracle, and compared with the network (1000)
 # --robust N   stamps of each line of the robustness table (400; 0: leave it out)
 # --json       {"clean": ..., "full": ...} on stdout, docs/accuracy.md stays; without it the tables of docs/accuracy.md are remade
 # --work DIR   where stamps and catalogues go (out/accuracy); what is there already is used again
@@ -43,9 +43,9 @@ make_stamps() { # NAME COUNT KEY=VALUE...
   touch "$dir/done"
 }
 
-score() { # OUTPUT-NAME STAMP-DIR MODEL
+score() { # OUTPUT-NAME STAMP-DIR MODEL OPTION...
   local cat=$work/$1.hdf5
-  "$noslit" estimate "$2"/*.h5 --model "$3" --instrument "$inst" --out "$cat" --quiet >&2
+  "$noslit" estimate "$2"/*.h5 --model "$3" "${@:4}" --instrument "$inst" --out "$cat" --quiet >&2
   "$noslit" validate "$cat" --truth "$work/$1.truth.h5" --json --quiet >"$work/$1.json" 2>/dev/null
 }
 
@@ -65,9 +65,12 @@ clean_model=$models/default.h5
 [ -e "$models/clean.h5" ] && clean_model=$models/clean.h5
 score clean "$work/clean-$stamps" "$clean_model"
 score full "$work/full-$stamps" "$models/default.h5"
+score clean_same "$work/clean-$stamps" "$clean_model" --limit "$fits"
+score full_same "$work/full-$stamps" "$models/default.h5" --limit "$fits"
 fit clean_template "$work/clean-$stamps" template
 fit clean_oracle "$work/clean-$stamps" oracle simulate.clean=true
 fit full_template "$work/full-$stamps" template
+fit full_oracle "$work/full-$stamps" oracle
 [ -e "$models/paper.h5" ] && score paper_net "$work/clean-$stamps" "$models/paper.h5"
 
 if [ "$robust" != 0 ]; then

@@ -88,7 +88,7 @@ const nsl_command nsl_cmd_estimate = {
     "  --model FILE     model file; --instrument FILE: that it must belong to this instrument\n"
     "  --estimator E    network (default); template: a fit of stellar populations and lines to the pixels; oracle: the same with\n"
     "                   the source's own true spectrum and shape, made again from --config FILE (and --set) of the simulation\n"
-    "  --limit N        template, oracle: the first N stamps\n"
+    "  --limit N        the first N stamps only\n"
     "  --samples N      dropout samples (64)\n"
     "  --seed N         of the dropout masks (1)\n",
 };

@@ -130,7 +130,7 @@ static nsl_status collect(const nsl_calibrate_job *job, const nsl_log *log, case
   NSL_TRY(nsl_infer_new(job->model, NULL, job->samples, BATCH, job->seed, &inf, err));
   nsl_infer_uncalibrated(inf);
   NSL_TRY(nsl_stamp_reader_open(job->stamps, job->n_stamps, 0, 1, &reader, err));
-  NSL_TRY(nsl_stamp_rows(inf, reader, BATCH, log, &rows, err));
+  NSL_TRY(nsl_stamp_rows(inf, reader, 0, BATCH, log, &rows, err));
   NSL_TRY(cases_make(&rows, reader, c, err));
 cleanup:
   nsl_rows_free(&rows);

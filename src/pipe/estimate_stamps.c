@@ -234,7 +234,7 @@ static nsl_status by_network(const nsl_estimate_job *job, const nsl_instrument *
 {
   nsl_infer *inf = NULL;
   nsl_status st = nsl_infer_new(job->model, inst, job->samples, job->batch, job->seed, &inf, err);
-  if (st == NSL_OK) { st = nsl_stamp_rows(inf, reader, job->batch, log, rows, err); }
+  if (st == NSL_OK) { st = nsl_stamp_rows(inf, reader, job->limit, job->batch, log, rows, err); }
   if (st == NSL_OK) { *model = nsl_infer_model(inf)->hash; }
   nsl_infer_free(inf);
   return st;

@@ -6,7 +6,7 @@
 #include "noslit/model/skytile.h"
 #include "pipe/band_attributes.h"
 
-nsl_status nsl_stamp_rows(nsl_infer *inf, const nsl_stamp_reader *reader, int batch, const nsl_log *log, nsl_rows *rows,
+nsl_status nsl_stamp_rows(nsl_infer *inf, const nsl_stamp_reader *reader, size_t limit, int batch, const nsl_log *log, nsl_rows *rows,
                           nsl_error *err)
 {
   nsl_status st = NSL_OK;
@@ -14,6 +14,7 @@ nsl_status nsl_stamp_rows(nsl_infer *inf, const nsl_stamp_reader *reader, int ba
   nsl_rows r = {0};
   nsl_progress progress;
   size_t n = nsl_stamp_reader_count(reader);
+  if (limit > 0 && n > limit) { n = limit; }
   const nsl_model *model = nsl_infer_model(inf);
   char *difference = nsl_bands_difference(nsl_stamp_reader_bands(reader), model->band);
   if (difference) {

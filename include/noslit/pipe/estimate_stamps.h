@@ -18,7 +18,7 @@ typedef struct {
   const char *config;           /* oracle: the configuration that the stamps were made with */
   const char *const *overrides; /* and the "key=value" that were set beside it */
   int n_overrides;
-  size_t limit;    /* fits: at most so many stamps; 0 for all */
+  size_t limit;    /* at most so many stamps, the first ones; 0 for all */
   const char *out; /* out: "<name>.hdf5"; the truth goes to "<name>.truth.h5" */
   const char *const *stamps;
   size_t n_stamps;
