@@ -16,6 +16,9 @@ struct nsl_spectra {
   nsl_star_table star[N_STARS];
   float dust[REST_N]; /* 0.4 ln 10 k(lambda) */
   float old[REST_N], young[REST_N], depth[REST_N];
+  /* What `old` holds between stars_i0 and stars_i1 (the same: nothing): fits ask for one source at many redshifts. */
+  nsl_sed_params stars_of;
+  int stars_i0, stars_i1;
   double lambda[NSL_SPECTRUM_N], of_lines[NSL_SPECTRUM_N];
 };
 
@@ -108,6 +111,15 @@ static void stars(nsl_spectra *s, const nsl_sed_params *p, const double w_old[N_
   for (int i = i0; i < i1; i++) { s->old[i] += s->young[i]; }
 }
 
+static void population_weights(const nsl_sed_params *p, double w_old[N_STARS], double w_young[N_STARS])
+{
+  for (int a = 0; a < 3; a++) {
+    double w[N_STARS];
+    nsl_age_weights(p->log_age[a], w);
+    for (int k = 0; k < N_STARS; k++) { *(a < 2 ? &w_old[k] : &w_young[k]) += p->fraction[a] * w[k]; }
+  }
+}
+
 static void star_weights(double temperature_k, double w[N_STARS])
 {
   memset(w, 0, N_STARS * sizeof *w);
@@ -119,15 +131,37 @@ static void star_weights(double temperature_k, double w[N_STARS])
   w[k + 1] = t;
 }
 
+/* Stellar light of [i0, i1) into s->old, unless it is there; of all the rest frame when only the redshift is another than before.
+ */
+static void starlight(nsl_spectra *s, const nsl_sed_params *p, int i0, int i1)
+{
+  double w_old[N_STARS] = {0}, w_young[N_STARS] = {0};
+  nsl_sed_params now = *p;
+  now.z = 0;
+  int same = s->stars_i1 > s->stars_i0 && memcmp(&now, &s->stars_of, sizeof now) == 0;
+  if (same && i0 >= s->stars_i0 && i1 <= s->stars_i1) { return; }
+  s->stars_i0 = same ? 0 : i0;
+  s->stars_i1 = same ? REST_N : i1;
+  memcpy(&s->stars_of, &now, sizeof now);
+  if (p->kind == NSL_KIND_STAR) {
+    star_weights(p->temperature_k, w_old);
+  } else {
+    population_weights(p, w_old, w_young);
+  }
+  stars(s, p, w_old, w_young, s->stars_i0, s->stars_i1);
+}
+
 static void continuum(nsl_spectra *s, const nsl_sed_params *p, double *flam)
 {
-  double scale = 1 / (1 + p->z), w_old[N_STARS] = {0}, w_young[N_STARS] = {0};
+  double scale = 1 / (1 + p->z);
   int i0 = (int)((NSL_SPECTRUM_LAMBDA0_A * scale - REST_LAMBDA0_A) / REST_STEP_A),
       i1 = (int)((s->lambda[NSL_SPECTRUM_N - 1] * scale - REST_LAMBDA0_A) / REST_STEP_A) + 3;
   int ha = (int)((nsl_line_list[LINE_HA].lambda_a - REST_LAMBDA0_A) / REST_STEP_A) + 2; /* its continuum sets the lines */
   if (i1 < ha) { i1 = ha; }
   if (i0 < 0) { i0 = 0; }
   if (i1 > REST_N) { i1 = REST_N; }
+  int built_in = p->n_mixed == 0 && p->kind != NSL_KIND_QUASAR;
+  if (!built_in) { s->stars_i0 = s->stars_i1 = 0; }
   if (p->n_mixed > 0) {
     memset(s->old + i0, 0, (size_t)(i1 - i0) * sizeof(float));
     for (int k = 0; k < p->n_mixed; k++) { add_depth(s->old + i0, s->added[p->mixed[k]].flux + i0, (float)p->share[k], i1 - i0); }
@@ -135,16 +169,7 @@ static void continuum(nsl_spectra *s, const nsl_sed_params *p, double *flam)
   } else if (p->kind == NSL_KIND_QUASAR) {
     for (int i = i0; i < i1; i++) { s->old[i] = powf((float)(REST_LAMBDA0_A + REST_STEP_A * i) / 5500.0f, (float)p->slope); }
   } else {
-    if (p->kind == NSL_KIND_STAR) {
-      star_weights(p->temperature_k, w_old);
-    } else {
-      for (int a = 0; a < 3; a++) {
-        double w[N_STARS];
-        nsl_age_weights(p->log_age[a], w);
-        for (int k = 0; k < N_STARS; k++) { *(a < 2 ? &w_old[k] : &w_young[k]) += p->fraction[a] * w[k]; }
-      }
-    }
-    stars(s, p, w_old, w_young, i0, i1);
+    starlight(s, p, i0, i1);
   }
   for (int i = 0; i < NSL_SPECTRUM_N; i++) {
     double x = (s->lambda[i] * scale - REST_LAMBDA0_A) / REST_STEP_A;

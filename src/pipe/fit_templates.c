@@ -84,15 +84,18 @@ nsl_status nsl_fit_templates(const nsl_fit_response *r, const nsl_pdf_grid *grid
   NSL_TRY(nsl_fit_bank_new(grid, N_POPULATIONS + N_GROUPS, out, err));
   if (!flam) { NSL_THROW(err, NSL_E_NOMEM, "templates"); }
   NSL_TRY(nsl_spectra_new(&spectra, err));
-  for (int bin = 0; bin < grid->n; bin++) {
-    double z = expm1(grid->u0 + (bin + 0.5) * grid->du);
-    for (int k = 0; k < N_POPULATIONS; k++) {
+  for (int k = 0; k < N_POPULATIONS; k++) {
+    for (int bin = 0; bin < grid->n; bin++) {
+      double z = expm1(grid->u0 + (bin + 0.5) * grid->du);
       nsl_sed_params p = stars_of(k, z);
       nsl_spectra_make(spectra, &p, TEMPLATE_MAG, flam, NULL);
       for (int slot = 0; slot < NSL_STAMP_BANDS; slot++) {
         nsl_fit_add_spectrum(r, slot, flam, nsl_fit_bank_nodes(out, bin, k, slot));
       }
     }
+  }
+  for (int bin = 0; bin < grid->n; bin++) {
+    double z = expm1(grid->u0 + (bin + 0.5) * grid->du);
     for (int g = 0; g < N_GROUPS; g++) {
       for (int i = 0; i < 2 * group[g].n; i++) {
         float *nodes = nsl_fit_bank_nodes(out, bin, N_POPULATIONS + g, i % 2);

@@ -199,11 +199,34 @@ static void test_speed(void **state)
   nsl_spectra_free(s);
 }
 
+/* The library remembers starlight between calls: what was asked before must not be seen in any bit. */
+static void test_earlier_calls_do_not_matter(void **state)
+{
+  (void)state;
+  static const nsl_kind kinds[] = {NSL_KIND_FIELD, NSL_KIND_FIELD, NSL_KIND_RED, NSL_KIND_STAR, NSL_KIND_QUASAR, NSL_KIND_FIELD};
+  nsl_spectra *used, *fresh;
+  assert_ok(nsl_spectra_new(&used, &test_err));
+  for (int k = 0; k < 6; k++) {
+    for (int step = 0; step < 9; step++) {
+      nsl_sed_params p;
+      nsl_sed_params_draw(3, (uint64_t)(k % 5), kinds[k], 0.5, &p);
+      if (kinds[k] != NSL_KIND_STAR) { p.z = 0.05 + 0.211 * ((5 * step) % 9); }
+      assert_ok(nsl_spectra_new(&fresh, &test_err));
+      nsl_spectra_make(used, &p, 20, flam, NULL);
+      nsl_spectra_make(fresh, &p, 20, other, NULL);
+      assert_memory_equal(flam, other, sizeof flam);
+      nsl_spectra_free(fresh);
+    }
+  }
+  nsl_spectra_free(used);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_magnitude_and_positive),
       cmocka_unit_test(test_same_id_same_spectrum),
+      cmocka_unit_test(test_earlier_calls_do_not_matter),
       cmocka_unit_test(test_line_flux_and_place),
       cmocka_unit_test(test_breaks),
       cmocka_unit_test(test_red_galaxies_are_like_real_ones),
