@@ -6,8 +6,8 @@
 #include "noslit/model/skytile.h"
 #include "pipe/band_attributes.h"
 
-nsl_status nsl_stamp_rows(nsl_infer *inf, const nsl_stamp_reader *reader, size_t limit, int batch, const nsl_log *log, nsl_rows *rows,
-                          nsl_error *err)
+nsl_status nsl_stamp_rows(nsl_infer *inf, const nsl_stamp_reader *reader, size_t limit, int batch, const nsl_log *log,
+                          nsl_rows *rows, nsl_error *err)
 {
   nsl_status st = NSL_OK;
   nsl_stamp_set set = {0};
