@@ -113,6 +113,7 @@ static void check_positions(const nsl_validate_options *o, const nsl_log *log, c
   int64_t known = 0;
   for (size_t k = 0; k < v->n; k++) {
     const nsl_truth_row *t = &matches[k].truth;
+    if (!isfinite(t->ra_deg) || !isfinite(t->dec_deg)) { continue; } /* a table of identifiers alone, as that of stamps */
     double d = nsl_sky_distance_deg(s->ra[matches[k].source], s->dec[matches[k].source], t->ra_deg, t->dec_deg) * 3600;
     if (!isfinite(d)) { continue; }
     matches[k].separation_arcsec = d;

@@ -132,6 +132,7 @@ static void test_document(void **state)
   assert_true(get(doc, "match", "n_truth") == 301 && get(doc, "match", "matched") == 300 && get(doc, "match", "unmatched") == 1);
   assert_true(get(doc, "match", "n_catalogue") == N && get(doc, "match", "n_catalogue_no_pdf") == 10);
   assert_true(fabs(get(doc, "match", "completeness") - 292.0 / 300) < 1e-12);
+  assert_true(get(doc, "match", "far_apart") == 0); /* the table has no positions */
   const nsl_json *table = nsl_json_get(nsl_json_get(doc, "match"), "truth_table");
   assert_true(nsl_json_get_f64(table, "zwarn", 0) == 1 && nsl_json_get_f64(table, "star", 0) == 1);
   assert_true(get(doc, "all", "n") == 292 && get(doc, "all", "n_no_pdf") == 8);
