@@ -157,6 +157,7 @@ def network(path):
         scale = [float(f.attrs[f"flux_scale{b}"]) for b in (0, 1)]
         k2 = float(f.attrs["contamination_k"]) ** 2
         temperature = float(f.attrs["temperature"])
+        bins = int(f.attrs["pdf_n"]), float(f.attrs["pdf_u0"]), float(f.attrs["pdf_du"])
     nodes = graph_torch.parse(text)
     cut = next(i for i, n in enumerate(nodes) if n["op"] == "dropout")
     own = lambda part: {k: v for k, v in weights.items() if k.split(".")[0] in {n["name"] for n in part}}
@@ -165,7 +166,25 @@ def network(path):
     tail_nodes = [{"op": "input", "name": drop["name"], "in": [], "const": None}] + nodes[cut + 1:]
     tail = graph_torch.GraphNet(tail_nodes, own(tail_nodes)).eval()
     channels = trunk.nodes[-1]
-    return trunk, tail, drop["rate"], channels, scale, k2, temperature
+    return trunk, tail, drop["rate"], channels, scale, k2, temperature, bins
+
+
+def straighten(plane, tilt):
+    """Rows moved by whole pixels, as the network was trained; tilt in px a row."""
+    out = np.zeros_like(plane)
+    for y in range(NY):
+        move = int(np.rint(tilt * (y - YC)))
+        first, last = max(0, -move), min(NX, NX - move)
+        out[y, first:last] = plane[y, first + move:last + move]
+    return out
+
+
+def tilt_of(row):
+    """Of a Gaussian of the catalogue's half-light radius, and the PSF."""
+    a, angle = row["RE"] / 0.074 / 1.1774, np.radians(90 + float(row["PA"]))
+    b = a * row["Q"]
+    yy = (a * np.sin(angle)) ** 2 + (b * np.cos(angle)) ** 2 + 1.43**2
+    return (a * a - b * b) * np.sin(angle) * np.cos(angle) / yy
 
 
 def main():
@@ -186,7 +205,7 @@ def main():
         frame.place(np.column_stack([ra, dec]))
         frames.append(frame)
     grids = {"GV": 3494.76 + 7.12 * np.arange(NX), "GI": 6257.065 + 8.53 * np.arange(NX)}
-    trunk, tail, rate, _, scale, k2, temperature = network(configs + "/models/default.h5")
+    trunk, tail, rate, _, scale, k2, temperature, bins = network(configs + "/models/default.h5")
     n = len(first)
     x, v = np.zeros((2, n, 2, NY, NX), np.float32)
     aux = np.zeros((n, 8, 1, 1), np.float32)
@@ -203,20 +222,22 @@ def main():
             views_used += len(views)
             flux, variance, light = combine(views)
             data = variance > 0
-            x[i, b] = data * (flux - light) / scale[b]
-            v[i, b] = np.where(data, variance / (variance + k2 * light**2 + ~data), 0)
+            some = variance[::5][data[::5]]
+            depth = scale[b] ** 2 * np.mean(1 / some) if some.size else 0
+            x[i, b] = straighten(data * (flux - light) / scale[b], tilt_of(row))
+            v[i, b] = straighten(np.where(data, depth * variance / (variance + k2 * light**2 + ~data), 0), tilt_of(row))
             aux[i, 5 + b] = len(views) / 4
     with torch.inference_mode():
         kept = trunk(*(torch.from_numpy(a) for a in (x, v, aux)))
         kept = kept.reshape(n, trunk_channels(trunk), 1, -1)
-        pdf = torch.zeros(n, 640)
+        pdf = torch.zeros(n, bins[0])
         for i in range(n):
             masks = (torch.rand(T, kept.shape[1], 1, 1) >= rate) / (1 - rate)
             pdf[i] = torch.softmax(tail(kept[i:i + 1] * masks) / temperature, 1).mean(0)
     with h5py.File(output, "w") as f:
         f.create_dataset("object_id", data=ids[first])
         f.create_dataset("pdf", data=pdf.numpy(), compression="gzip", shuffle=True)
-    peak = np.expm1(0.010 + 0.0015 * (pdf.numpy().argmax(1) + 0.5))
+    peak = np.expm1(bins[1] + bins[2] * (pdf.numpy().argmax(1) + 0.5))
     print(f"{n} sources, {views_used} views, median z {np.median(peak):.3f}")
 
 
