@@ -2,8 +2,8 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "mock_format.h"
 #include "mock_internal.h"
 #include "noslit/io/h5.h"
 
@@ -97,17 +97,9 @@ static nsl_status check_and_sort(nsl_images *im, nsl_error *err)
 static nsl_status read_all(nsl_h5 *f, nsl_images *im, nsl_error *err)
 {
   nsl_status st = NSL_OK;
-  char *format = NULL;
-  int64_t version = 0;
   int rank;
   size_t dims[NSL_H5_MAX_RANK];
-  if (nsl_h5_get_text(f, "/", "format", &format, NULL) != NSL_OK || strcmp(format, FORMAT) != 0) {
-    NSL_THROW(err, NSL_E_FORMAT, "not an image library: make one with tools/make_images.py");
-  }
-  NSL_TRY(nsl_h5_get_i64(f, "/", "version", &version, err));
-  if (version != VERSION) {
-    NSL_THROW(err, NSL_E_FORMAT, "image library version %lld, this program reads %d: make it again", (long long)version, VERSION);
-  }
+  NSL_TRY(nsl_mock_check_format(f, FORMAT, VERSION, "an image library", "make_images.py", err));
   NSL_TRY(nsl_h5_dims(f, "/mixture", &rank, dims, err));
   if (rank != 3 || dims[1] != NSL_MIX_MAX || dims[2] != 6 || dims[0] > 10000000) {
     NSL_THROW(err, NSL_E_FORMAT, "mixture must have the shape [images][%d][6]", NSL_MIX_MAX);
@@ -132,7 +124,6 @@ static nsl_status read_all(nsl_h5 *f, nsl_images *im, nsl_error *err)
   NSL_TRY(nsl_h5_read(f, "/mag", NSL_H5_F64, n, im->mag, err));
   NSL_TRY(check_and_sort(im, err));
 cleanup:
-  free(format);
   return st;
 }
 

@@ -1,7 +1,7 @@
 /* Reads a spectrum library (docs/formats.md) into the mock. */
 #include <stdlib.h>
-#include <string.h>
 
+#include "mock_format.h"
 #include "mock_internal.h"
 #include "noslit/io/h5.h"
 
@@ -13,21 +13,12 @@
 static nsl_status read_all(nsl_h5 *f, nsl_spectra *spectra, nsl_error *err)
 {
   nsl_status st = NSL_OK;
-  char *format = NULL;
-  int64_t version = 0;
   int rank;
   size_t dims[NSL_H5_MAX_RANK];
   double *lambda = NULL;
   float *flux = NULL;
   int32_t *kind = NULL, *lines = NULL;
-  if (nsl_h5_get_text(f, "/", "format", &format, NULL) != NSL_OK || strcmp(format, FORMAT) != 0) {
-    NSL_THROW(err, NSL_E_FORMAT, "not a spectrum library: make one with tools/make_library.py");
-  }
-  NSL_TRY(nsl_h5_get_i64(f, "/", "version", &version, err));
-  if (version != VERSION) {
-    NSL_THROW(err, NSL_E_FORMAT, "spectrum library version %lld, this program reads %d: make it again", (long long)version,
-              VERSION);
-  }
+  NSL_TRY(nsl_mock_check_format(f, FORMAT, VERSION, "a spectrum library", "make_library.py", err));
   NSL_TRY(nsl_h5_dims(f, "/flux", &rank, dims, err));
   if (rank != 2 || dims[0] < 1 || dims[1] < 2) { NSL_THROW(err, NSL_E_FORMAT, "flux must have the shape [spectra][wavelengths]"); }
   size_t n = dims[0], m = dims[1];
@@ -52,7 +43,6 @@ static nsl_status read_all(nsl_h5 *f, nsl_spectra *spectra, nsl_error *err)
     }
   }
 cleanup:
-  free(format);
   free(lambda);
   free(flux);
   free(kind);

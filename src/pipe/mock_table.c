@@ -2,8 +2,8 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "mock_format.h"
 #include "mock_internal.h"
 #include "noslit/io/h5.h"
 
@@ -113,18 +113,9 @@ static nsl_status check(const nsl_mock_table *t, nsl_error *err)
 static nsl_status read_all(nsl_h5 *f, nsl_mock_table *t, nsl_error *err)
 {
   nsl_status st = NSL_OK;
-  char *format = NULL;
-  int64_t version = 0;
   int rank;
   size_t dims[NSL_H5_MAX_RANK];
-  if (nsl_h5_get_text(f, "/", "format", &format, NULL) != NSL_OK || strcmp(format, FORMAT) != 0) {
-    NSL_THROW(err, NSL_E_FORMAT, "not a population table: make one with tools/make_population.py");
-  }
-  NSL_TRY(nsl_h5_get_i64(f, "/", "version", &version, err));
-  if (version != VERSION) {
-    NSL_THROW(err, NSL_E_FORMAT, "population table version %lld, this program reads %d: make it again", (long long)version,
-              VERSION);
-  }
+  NSL_TRY(nsl_mock_check_format(f, FORMAT, VERSION, "a population table", "make_population.py", err));
   NSL_TRY(nsl_h5_dims(f, "/z", &rank, dims, err));
   if (rank != 1 || dims[0] < 1 || dims[0] > 1000000000) { NSL_THROW(err, NSL_E_FORMAT, "z must have the shape [rows]"); }
   t->n = dims[0];
@@ -152,7 +143,6 @@ static nsl_status read_all(nsl_h5 *f, nsl_mock_table *t, nsl_error *err)
     t->kernel[k].lnre = kernel_of(t, &t->kinds[k], t->re, log, 0.02);
   }
 cleanup:
-  free(format);
   return st;
 }
 

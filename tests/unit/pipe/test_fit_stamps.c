@@ -6,8 +6,7 @@
 
 #include "mock_support.h"
 #include "noslit/pipe/fit_stamps.h"
-
-static char dir[64];
+#include "unit/pipe/scratch_dir.h"
 
 typedef struct {
   nsl_config *cfg;
@@ -139,22 +138,6 @@ static void test_oracle_of_another_simulation(void **state)
   assert_true(r.n == 0);
   close_scene(&o);
   close_scene(&s);
-}
-
-static int make_dir(void **state)
-{
-  (void)state;
-  strcpy(dir, "/tmp/nsl_fit_XXXXXX");
-  return mkdtemp(dir) ? 0 : -1;
-}
-
-static int remove_dir(void **state)
-{
-  (void)state;
-  char *command = nsl_strf("rm -rf '%s'", dir);
-  int rc = command ? system(command) : -1;
-  free(command);
-  return rc;
 }
 
 int main(void)

@@ -10,8 +10,7 @@
 #include "noslit/pipe/exposure.h"
 #include "noslit/pipe/stamp_file.h"
 #include "pipe/mock_internal.h"
-
-static char dir[64];
+#include "unit/pipe/scratch_dir.h"
 
 static nsl_mock *open_mock(const char *sub, const char *simulate, nsl_config **cfg, nsl_instrument *inst)
 {
@@ -366,22 +365,6 @@ static void test_nonsense_is_refused(void **state)
   nsl_instrument_free(inst);
   free(inst);
   free(path);
-}
-
-static int make_dir(void **state)
-{
-  (void)state;
-  strcpy(dir, "/tmp/nsl_mock_XXXXXX");
-  return mkdtemp(dir) ? 0 : -1;
-}
-
-static int remove_dir(void **state)
-{
-  (void)state;
-  char *command = nsl_strf("rm -rf '%s'", dir);
-  int rc = command ? system(command) : -1;
-  free(command);
-  return rc;
 }
 
 int main(void)

@@ -7,8 +7,7 @@
 #include "mock_support.h"
 #include "noslit/pipe/stamp_file.h"
 #include "pipe/mock_internal.h"
-
-static char dir[64];
+#include "unit/pipe/scratch_dir.h"
 
 static nsl_mock *open_mock(const char *sub, const char *simulate, nsl_config **cfg, nsl_instrument *inst)
 {
@@ -169,22 +168,6 @@ static void test_bleeding_and_satellite(void **state)
   flagged = 0;
   for (int i = 0; i < W * H; i++) { flagged += dq[i] == 32; }
   assert_in_range(flagged, 50, W * H);
-}
-
-static int make_dir(void **state)
-{
-  (void)state;
-  strcpy(dir, "/tmp/nsl_mock_XXXXXX");
-  return mkdtemp(dir) ? 0 : -1;
-}
-
-static int remove_dir(void **state)
-{
-  (void)state;
-  char *command = nsl_strf("rm -rf '%s'", dir);
-  int rc = command ? system(command) : -1;
-  free(command);
-  return rc;
 }
 
 int main(void)

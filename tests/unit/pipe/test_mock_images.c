@@ -7,9 +7,9 @@
 #include "mock_support.h"
 #include "noslit/io/h5.h"
 #include "pipe/mock_internal.h"
+#include "unit/pipe/scratch_dir.h"
 
 enum { N = 240 };
-static char dir[64];
 
 /* Image k: a Gaussian of axis ratio 0.4 along PA 30 and a spot a tenth as bright on its major axis; sizes and magnitudes on a grid.
  */
@@ -142,22 +142,6 @@ static void test_bad_libraries(void **state)
   refused("noslit-spectra", N, -1, NSL_E_FORMAT, "make_images.py");
   refused("noslit-images", N, 17, NSL_E_VALUE, "image 17");
   refused("noslit-images", 5, -1, NSL_E_VALUE, "at least 8");
-}
-
-static int make_dir(void **state)
-{
-  (void)state;
-  strcpy(dir, "/tmp/nsl_images_XXXXXX");
-  return mkdtemp(dir) ? 0 : -1;
-}
-
-static int remove_dir(void **state)
-{
-  (void)state;
-  char *command = nsl_strf("rm -rf '%s'", dir);
-  int rc = command ? system(command) : -1;
-  free(command);
-  return rc;
 }
 
 int main(void)

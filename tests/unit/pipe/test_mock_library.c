@@ -7,9 +7,9 @@
 #include "mock_support.h"
 #include "noslit/io/h5.h"
 #include "pipe/mock_internal.h"
+#include "unit/pipe/scratch_dir.h"
 
 enum { N = 16, W = 2200 };
-static char dir[64];
 
 /* Spectrum k is flat with one dip at 4000 + 150 k Angstrom. */
 static void write_library(const char *path, const char *format, int bad_class)
@@ -108,22 +108,6 @@ static void test_bad_libraries(void **state)
   assert_int_equal(nsl_spectra_add(s, NSL_KIND_RED, 0, 3, lambda, flux, &err), NSL_E_VALUE);
   nsl_spectra_free(s);
   free(path);
-}
-
-static int make_dir(void **state)
-{
-  (void)state;
-  strcpy(dir, "/tmp/nsl_mock_XXXXXX");
-  return mkdtemp(dir) ? 0 : -1;
-}
-
-static int remove_dir(void **state)
-{
-  (void)state;
-  char *command = nsl_strf("rm -rf '%s'", dir);
-  int rc = command ? system(command) : -1;
-  free(command);
-  return rc;
 }
 
 int main(void)

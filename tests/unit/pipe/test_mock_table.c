@@ -7,9 +7,9 @@
 #include "mock_support.h"
 #include "noslit/io/h5.h"
 #include "pipe/mock_internal.h"
+#include "unit/pipe/scratch_dir.h"
 
 enum { N = 2000 };
-static char dir[64];
 
 typedef struct {
   nsl_instrument *inst;
@@ -203,22 +203,6 @@ static void test_distribution_files(void **state)
   assert_true(fabs(nsl_mock_nz_draw(&nz, 0) - 0.5) < 1e-12 && fabs(nsl_mock_nz_draw(&nz, 0.25) - 0.75) < 1e-12);
   nsl_mock_nz_free(&nz);
   free(path);
-}
-
-static int make_dir(void **state)
-{
-  (void)state;
-  strcpy(dir, "/tmp/nsl_table_XXXXXX");
-  return mkdtemp(dir) ? 0 : -1;
-}
-
-static int remove_dir(void **state)
-{
-  (void)state;
-  char *command = nsl_strf("rm -rf '%s'", dir);
-  int rc = command ? system(command) : -1;
-  free(command);
-  return rc;
 }
 
 int main(void)
