@@ -237,7 +237,7 @@ def survey(args):
 def bench_job(args, r):
     folder, config = survey(args)
     if not r.wants("job_2workers_vs_1 galaxies_per_s_core"):
-        run(args, "run", config, ranks=2)  # only what is missing
+        run(args, "run", config, "--force", ranks=2)  # all of it: the report ranks the tiles of its own run
         bench_tile(args, r, folder, config)
         return
     walls, rates = {2: [], 3: []}, []
