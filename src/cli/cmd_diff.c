@@ -14,7 +14,8 @@ typedef struct {
   const char *require;
 } gate;
 
-static const char *const requirements[] = {"sources", "redshifts", "flags", "config", "model", "instrument", "plan", "version"};
+static const char *const requirements[] = {"sources",    "redshifts", "flags",   "config", "model",
+                                           "instrument", "plan",      "results", "version"};
 enum { N_REQUIREMENTS = sizeof requirements / sizeof *requirements };
 
 static nsl_status read_number(const char *option, const char *text, double max, double *out, nsl_error *err)
@@ -46,7 +47,8 @@ static nsl_status check_requirements(const char *list, nsl_error *err)
     for (int i = 0; i < N_REQUIREMENTS; i++) { known |= !strcmp(word, requirements[i]); }
     if (!known) {
       return nsl_fail(err, NSL_E_USAGE,
-                      "--require: '%s' is none of sources, redshifts, flags, config, model, instrument, plan, version", word);
+                      "--require: '%s' is none of sources, redshifts, flags, config, model, instrument, plan, results, version",
+                      word);
     }
     p += n + (p[n] == ',');
   }
@@ -68,9 +70,9 @@ static void judge(const gate *g, const nsl_catalogue_diff *d, const char *proven
   if (has_word(r, "sources") && (d->only_a || d->only_b)) { nsl_str_add(no, "required: the same sources\n"); }
   if (has_word(r, "redshifts") && (d->z_lost || d->z_gained)) { nsl_str_add(no, "required: redshifts for the same sources\n"); }
   if (has_word(r, "flags") && d->flags_changed) { nsl_str_add(no, "required: the same flags\n"); }
-  static const char *const attributes[][2] = {{"config", "config_hash"},         {"model", "model_hash"},
-                                              {"instrument", "instrument_hash"}, {"plan", "plan_hash"},
-                                              {"version", "merge_version"},      {"version", "merge_commit"}};
+  static const char *const attributes[][2] = {
+      {"config", "config_hash"},      {"model", "model_hash"},      {"instrument", "instrument_hash"}, {"plan", "plan_hash"},
+      {"results", "results_version"}, {"version", "merge_version"}, {"version", "merge_commit"}};
   for (size_t i = 0; i < sizeof attributes / sizeof *attributes; i++) {
     if (has_word(r, attributes[i][0]) && has_word(provenance, attributes[i][1])) {
       nsl_str_addf(no, "required: the same %s\n", attributes[i][1]);

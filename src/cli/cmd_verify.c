@@ -37,8 +37,9 @@ static nsl_status verify_tile(const char *path, nsl_json *o, char *line, size_t 
   nsl_status st = nsl_tile_verify(path, &h, err);
   nsl_json_set_text(o, "kind", "tile");
   if (st != NSL_OK) { return st; }
-  snprintf(line, size, "tile %d:%lld, %lld rows, attempt %d, noslit %s (%s) on %s", h.order, (long long)h.tile, (long long)h.n_rows,
-           h.attempts, h.code_version, h.code_commit, h.host);
+  snprintf(line, size, "tile %d:%lld, %lld rows, attempt %d, noslit %s (results %d, %s) on %s, %d ranks, %s; %s", h.order,
+           (long long)h.tile, (long long)h.n_rows, h.attempts, h.code_version, h.results_version, h.code_commit, h.host, h.ranks,
+           h.blas_core, h.libraries);
   nsl_json_set_i64(o, "order", h.order);
   nsl_json_set_i64(o, "tile", h.tile);
   nsl_json_set_i64(o, "rows", h.n_rows);
@@ -48,10 +49,14 @@ static nsl_status verify_tile(const char *path, nsl_json *o, char *line, size_t 
   set_hash(o, "model_hash", h.model_hash);
   set_hash(o, "instrument_hash", h.instrument_hash);
   set_hash(o, "input_hash", h.input_hash);
+  nsl_json_set_i64(o, "seed", (int64_t)h.seed);
+  nsl_json_set_i64(o, "results_version", h.results_version);
   nsl_json_set_text(o, "code_version", h.code_version);
   nsl_json_set_text(o, "code_commit", h.code_commit);
   nsl_json_set_text(o, "blas_core", h.blas_core);
+  nsl_json_set_text(o, "libraries", h.libraries);
   nsl_json_set_text(o, "host", h.host);
+  nsl_json_set_i64(o, "ranks", h.ranks);
   nsl_json_set_i64(o, "exposures_lost", h.n_exposures_lost);
   return NSL_OK;
 }

@@ -2,12 +2,21 @@
 
 #include <cblas.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 extern void openblas_set_num_threads(int n);
 extern char *openblas_get_corename(void);
 
 const char *nsl_blas_core(void) { return openblas_get_corename(); }
+
+/* OpenBLAS says "OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH ...". */
+const char *nsl_blas_version(void)
+{
+  static char version[32];
+  if (!version[0] && sscanf(openblas_get_config(), "OpenBLAS %31s", version) != 1) { return "unknown"; }
+  return version;
+}
 
 void nsl_sgemm(int ta, int tb, int m, int n, int k, float alpha, const float *a, int lda, const float *b, int ldb, float beta,
                float *c, int ldc)

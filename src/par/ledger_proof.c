@@ -8,7 +8,7 @@
 #include "noslit/base/str.h"
 #include "noslit/par/ledger.h"
 #include "noslit/pipe/catalogue.h"
-#include "noslit_version.h"
+#include "noslit/pipe/made_by.h"
 
 static char *proof_path(const char *workdir) { return nsl_strf("%s/run/COMPLETE.json", workdir); }
 
@@ -62,8 +62,7 @@ static void describe(nsl_json *root, const nsl_tile_expectation *e, const nsl_pl
   set_hash(root, "config_hash", e->config_hash);
   set_hash(root, "model_hash", e->model_hash);
   set_hash(root, "instrument_hash", e->instrument_hash);
-  nsl_json_set_text(root, "code_version", NOSLIT_VERSION);
-  nsl_json_set_text(root, "code_commit", NOSLIT_COMMIT);
+  nsl_made_by_json(root);
 }
 
 nsl_status nsl_proof_make(const nsl_tile_expectation *e, const nsl_plan *plan, const char *run_id, int *complete, nsl_error *err)
@@ -111,7 +110,8 @@ nsl_status nsl_proof_read(const nsl_tile_expectation *e, const nsl_plan *plan, i
   if (!nsl_file_exists(path)) { goto cleanup; }
   NSL_TRY(nsl_json_read(path, document, err));
   *valid = hash_is(*document, "plan_hash", plan->hash) && hash_is(*document, "config_hash", e->config_hash) &&
-           hash_is(*document, "model_hash", e->model_hash) && hash_is(*document, "instrument_hash", e->instrument_hash);
+           hash_is(*document, "model_hash", e->model_hash) && hash_is(*document, "instrument_hash", e->instrument_hash) &&
+           nsl_json_get_f64(*document, "results_version", 0) == nsl_results_version;
 cleanup:
   free(path);
   return st;

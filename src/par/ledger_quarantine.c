@@ -25,7 +25,7 @@ void nsl_quarantine_free(nsl_quarantine *q)
 
 nsl_hash nsl_quarantine_identity(const nsl_tile_expectation *e, const nsl_plan_tile *tile)
 {
-  const nsl_hash all[4] = {e->config_hash, e->model_hash, e->instrument_hash, tile->input_hash};
+  const nsl_hash all[5] = {e->config_hash, e->model_hash, e->instrument_hash, tile->input_hash, {0, (uint64_t)nsl_results_version}};
   return nsl_hash_bytes(all, sizeof all);
 }
 

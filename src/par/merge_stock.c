@@ -42,6 +42,8 @@ static void look(const nsl_merge_job *job, size_t i, found_tile *t)
     call_stale(t, "made with another configuration");
   } else if (job->input_hash && !nsl_hash_equal(t->head.input_hash, job->input_hash[i])) {
     call_stale(t, "made from other inputs than planned");
+  } else if (t->head.results_version != nsl_results_version) {
+    call_stale(t, "made by a noslit of another results version");
   }
 }
 

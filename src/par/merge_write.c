@@ -7,6 +7,7 @@
 
 #include "noslit/base/clock.h"
 #include "noslit/par/mpi_env.h"
+#include "noslit/pipe/made_by.h"
 #include "noslit/pipe/rows_h5.h"
 #include "noslit_version.h"
 #include "par/h5_parallel.h"
@@ -45,12 +46,14 @@ static nsl_status put_provenance(nsl_h5p *f, const nsl_merge_job *job, const nsl
 {
   nsl_status st = NSL_OK;
   int size, length = 0;
-  char now[32], host[MPI_MAX_PROCESSOR_NAME + 1] = "";
+  char now[32], host[MPI_MAX_PROCESSOR_NAME + 1] = "", libraries[NSL_LIBRARIES_MAX];
   MPI_Comm_size(MPI_COMM_WORLD, &size);
   MPI_Get_processor_name(host, &length);
   nsl_clock_utc(now);
+  snprintf(libraries, sizeof libraries, "%s", nsl_libraries());
   MPI_Bcast(now, sizeof now, MPI_CHAR, 0, MPI_COMM_WORLD);
   MPI_Bcast(host, sizeof host, MPI_CHAR, 0, MPI_COMM_WORLD);
+  MPI_Bcast(libraries, sizeof libraries, MPI_CHAR, 0, MPI_COMM_WORLD);
   NSL_TRY(nsl_h5p_put_text(f, "/", "format", NSL_CATALOGUE_FORMAT, err));
   NSL_TRY(nsl_h5p_put_i64(f, "/", "version", NSL_CATALOGUE_VERSION, err));
   NSL_TRY(nsl_h5p_put_text(f, "/", "survey", job->survey, err));
@@ -71,6 +74,8 @@ static nsl_status put_provenance(nsl_h5p *f, const nsl_merge_job *job, const nsl
   NSL_TRY(nsl_h5p_put_text(f, "/", "config", job->config_text, err));
   NSL_TRY(nsl_h5p_put_text(f, "/", "merge_version", NOSLIT_VERSION, err));
   NSL_TRY(nsl_h5p_put_text(f, "/", "merge_commit", NOSLIT_COMMIT, err));
+  NSL_TRY(nsl_h5p_put_i64(f, "/", "results_version", nsl_results_version, err));
+  NSL_TRY(nsl_h5p_put_text(f, "/", "merge_libraries", libraries, err));
   NSL_TRY(nsl_h5p_put_text(f, "/", "merge_date", now, err));
   NSL_TRY(nsl_h5p_put_text(f, "/", "merge_host", host, err));
   NSL_TRY(nsl_h5p_put_i64(f, "/", "merge_ranks", size, err));

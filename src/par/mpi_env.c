@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "noslit/base/program.h"
 #include "noslit/io/h5.h"
 
 int nsl_mpi_is_launched(void)
@@ -16,6 +17,19 @@ int nsl_mpi_is_launched(void)
     if (getenv(told[i])) { return 1; }
   }
   return 0;
+}
+
+/* "Open MPI v4.1.4" of "Open MPI v4.1.4, package: ...", "MPICH Version: 4.0.2" of as many lines. */
+static void note_library(int n_ranks)
+{
+  char text[MPI_MAX_LIBRARY_VERSION_STRING] = "";
+  int n = 0;
+  MPI_Get_library_version(text, &n);
+  text[strcspn(text, ",\n")] = '\0';
+  for (char *p = text; *p; p++) {
+    if (*p == '\t') { *p = ' '; }
+  }
+  nsl_program_set_mpi(text, n_ranks);
 }
 
 nsl_mpi nsl_mpi_start(int *argc, char ***argv)
@@ -28,6 +42,7 @@ nsl_mpi nsl_mpi_start(int *argc, char ***argv)
   MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
   MPI_Comm_rank(MPI_COMM_WORLD, &mpi.rank);
   MPI_Comm_size(MPI_COMM_WORLD, &mpi.size);
+  note_library(mpi.size);
   return mpi;
 }
 

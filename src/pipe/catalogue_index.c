@@ -35,11 +35,12 @@ static const column columns[] = {
     COLUMN(input_hash, AS_HI_LO),  COLUMN(attempts, AS_INT),     COLUMN(n_exposures_lost, AS_INT),
     COLUMN(wall_s, AS_F64),        COLUMN(cpu_s, AS_F64),        COLUMN(bytes_read, AS_I64),
     COLUMN(code_version, AS_TEXT), COLUMN(code_commit, AS_TEXT), COLUMN(blas_core, AS_TEXT),
-    COLUMN(host, AS_TEXT),
+    COLUMN(host, AS_TEXT),         COLUMN(libraries, AS_TEXT),   COLUMN(results_version, AS_INT),
+    COLUMN(ranks, AS_INT),
 };
 enum { N_COLUMNS = sizeof columns / sizeof *columns };
 
-/* Packs one column of all heads into buffer (the widest is a 64-byte text). A hash becomes [n][2]: high and low word. */
+/* Packs one column of all heads into buffer (the widest is the text of the libraries). A hash becomes [n][2]: high and low word. */
 static nsl_status write_column(nsl_h5 *f, const column *k, const nsl_tile_head *heads, size_t n, char *buffer, nsl_error *err)
 {
   char name[80];
@@ -68,7 +69,7 @@ nsl_status nsl_catalogue_index_write(const char *catalogue, nsl_hash content_has
   nsl_status st = NSL_OK;
   nsl_h5 *f = NULL;
   char hex[NSL_HASH_HEX], *path = nsl_catalogue_sibling(catalogue, ".tiles.h5"), *temp = path ? nsl_temp_name(path, 0) : NULL;
-  char *buffer = calloc(n ? n : 1, 64);
+  char *buffer = calloc(n ? n : 1, NSL_LIBRARIES_MAX);
   if (!temp || !buffer) { NSL_THROW(err, NSL_E_NOMEM, "%s: no memory for its index", catalogue); }
   NSL_TRY(nsl_h5_create(temp, &f, err));
   nsl_hash_to_hex(content_hash, hex);

@@ -6,8 +6,8 @@
 #include "noslit/pipe/catalogue_diff.h"
 
 /* Dates, hosts and ranks differ always and change nothing. */
-static const char *const compared[] = {"survey",          "selection", "config_hash",   "model_hash",
-                                       "instrument_hash", "plan_hash", "merge_version", "merge_commit"};
+static const char *const compared[] = {"survey",    "selection",       "config_hash",   "model_hash",  "instrument_hash",
+                                       "plan_hash", "results_version", "merge_version", "merge_commit"};
 
 static void note(nsl_str *lines, nsl_str *what, const char *key, const char *a, const char *b)
 {
@@ -53,6 +53,22 @@ static void compare_config(const char *a, const char *b, nsl_str *lines)
   }
 }
 
+/* An attribute as text; "" when the catalogue, of an older noslit, does not have it. Caller frees. */
+static nsl_status get_attribute(nsl_catalogue *c, const char *key, char **out, nsl_error *err)
+{
+  nsl_h5 *f = nsl_catalogue_file(c);
+  int64_t number;
+  nsl_status st = nsl_h5_get_i64(f, "/", key, &number, NULL);
+  if (st == NSL_OK) {
+    *out = nsl_strf("%lld", (long long)number);
+  } else if (st == NSL_E_NOTFOUND) {
+    *out = nsl_strdup("");
+  } else {
+    return nsl_h5_get_text(f, "/", key, out, err);
+  }
+  return *out ? NSL_OK : nsl_fail(err, NSL_E_NOMEM, "no memory for %s", key);
+}
+
 nsl_status nsl_catalogue_compare_provenance(const char *path_a, const char *path_b, nsl_str *lines, nsl_str *what, nsl_error *err)
 {
   nsl_status st = NSL_OK;
@@ -62,8 +78,8 @@ nsl_status nsl_catalogue_compare_provenance(const char *path_a, const char *path
   NSL_TRY(nsl_catalogue_open(path_b, &b, err));
   for (size_t i = 0; i <= sizeof compared / sizeof *compared; i++) {
     const char *key = i < sizeof compared / sizeof *compared ? compared[i] : "config";
-    NSL_TRY(nsl_h5_get_text(nsl_catalogue_file(a), "/", key, &text_a, err));
-    NSL_TRY(nsl_h5_get_text(nsl_catalogue_file(b), "/", key, &text_b, err));
+    NSL_TRY(get_attribute(a, key, &text_a, err));
+    NSL_TRY(get_attribute(b, key, &text_b, err));
     if (strcmp(key, "config") == 0) {
       compare_config(text_a, text_b, lines);
     } else if (strcmp(text_a, text_b) != 0) {

@@ -3,7 +3,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "noslit/base/clock.h"
 #include "noslit/base/fsio.h"
@@ -11,8 +10,8 @@
 #include "noslit/model/flags.h"
 #include "noslit/nn/blas.h"
 #include "noslit/pipe/config_load.h"
+#include "noslit/pipe/made_by.h"
 #include "noslit/pipe/stamper.h"
-#include "noslit_version.h"
 
 struct nsl_tile_runner {
   const nsl_config *cfg;
@@ -136,12 +135,15 @@ static void fill_provenance(const nsl_tile_runner *r, const nsl_tile_task *task,
                           .model_hash = r->expected.model_hash,
                           .instrument_hash = r->expected.instrument_hash,
                           .input_hash = task->input_hash,
+                          .results_version = nsl_results_version,
+                          .ranks = nsl_program_ranks(),
                           .seed = (uint64_t)nsl_config_int(r->cfg, "survey.seed"),
                           .attempts = attempt};
-  snprintf(head->code_version, sizeof head->code_version, "%s", NOSLIT_VERSION);
-  snprintf(head->code_commit, sizeof head->code_commit, "%s", NOSLIT_COMMIT);
+  snprintf(head->code_version, sizeof head->code_version, "%s", nsl_program_version());
+  snprintf(head->code_commit, sizeof head->code_commit, "%s", nsl_program_commit());
   snprintf(head->blas_core, sizeof head->blas_core, "%s", nsl_blas_core());
-  gethostname(head->host, sizeof head->host - 1);
+  snprintf(head->libraries, sizeof head->libraries, "%s", nsl_libraries());
+  snprintf(head->host, sizeof head->host, "%s", nsl_program_host());
 }
 
 nsl_status nsl_tile_run(nsl_tile_runner *r, nsl_tile_id tile, int attempt, nsl_beat *beat, void *ctx, nsl_tile_head *head,
@@ -201,15 +203,25 @@ static int differs(nsl_hash is, nsl_hash wanted)
   return !nsl_hash_equal(wanted, unknown) && !nsl_hash_equal(is, wanted);
 }
 
-static const char *what_differs(const nsl_tile_expectation *e, const nsl_plan_tile *tile, const nsl_tile_head *head)
+/* Why the file is not what would be made today; 0 when it is. */
+static int what_differs(const nsl_tile_expectation *e, const nsl_plan_tile *tile, const nsl_tile_head *head, char *why, size_t size)
 {
-  if (differs(head->config_hash, e->config_hash)) { return "the configuration has changed since it was made"; }
-  if (differs(head->model_hash, e->model_hash)) { return "it was made with another model"; }
-  if (differs(head->instrument_hash, e->instrument_hash)) { return "the instrument file has changed since it was made"; }
-  if (!nsl_hash_equal(head->input_hash, tile->input_hash)) {
-    return "its sources, neighbours or exposures have changed since it was made";
+  const char *text = NULL;
+  if (differs(head->config_hash, e->config_hash)) {
+    text = "the configuration has changed since it was made";
+  } else if (differs(head->model_hash, e->model_hash)) {
+    text = "it was made with another model";
+  } else if (differs(head->instrument_hash, e->instrument_hash)) {
+    text = "the instrument file has changed since it was made";
+  } else if (!nsl_hash_equal(head->input_hash, tile->input_hash)) {
+    text = "its sources, neighbours or exposures have changed since it was made";
+  } else if (head->results_version != nsl_results_version) {
+    snprintf(why, size, "it was made by noslit %s (results %d, %s), this is noslit %s (results %d, %s)", head->code_version,
+             head->results_version, head->code_commit, nsl_program_version(), nsl_results_version, nsl_program_commit());
+    return 1;
   }
-  return NULL;
+  if (text) { snprintf(why, size, "%s", text); }
+  return text != NULL;
 }
 
 static nsl_tile_state judge(const nsl_tile_expectation *e, const nsl_plan_tile *tile, const nsl_tile_head *head, const char *path,
@@ -219,11 +231,7 @@ static nsl_tile_state judge(const nsl_tile_expectation *e, const nsl_plan_tile *
     snprintf(why, size, "%s: it is the file of tile %d:%lld", path, head->order, (long long)head->tile);
     return NSL_TILE_CORRUPT;
   }
-  const char *difference = what_differs(e, tile, head);
-  if (difference) {
-    snprintf(why, size, "%s", difference);
-    return NSL_TILE_STALE;
-  }
+  if (what_differs(e, tile, head, why, size)) { return NSL_TILE_STALE; }
   if (head->n_rows != tile->n_sources) {
     snprintf(why, size, "%s: %lld rows instead of %lld", path, (long long)head->n_rows, (long long)tile->n_sources);
     return NSL_TILE_CORRUPT;

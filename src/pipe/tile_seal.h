@@ -8,7 +8,7 @@
 #include "noslit/pipe/tile_file.h"
 
 #define NSL_TILE_SEAL_BYTES 2048
-#define NSL_TILE_VERSION 3
+#define NSL_TILE_VERSION 4
 
 typedef struct {
   nsl_tile_head head;

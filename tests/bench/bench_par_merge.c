@@ -53,7 +53,8 @@ static void make_tiles(const char *source, const char *dir, size_t n_tiles, size
   must(nsl_catalogue_read(c, 0, nsl_catalogue_rows(c), 1, &from, &err));
   nsl_pdf_grid grid = *nsl_catalogue_grid(c);
   for (size_t t = (size_t)rank; t < n_tiles; t += (size_t)size) {
-    nsl_tile_head head = {.order = ORDER, .tile = (nsl_tile_id)(FIRST_TILE + t), .attempts = 1};
+    nsl_tile_head head = {
+        .order = ORDER, .tile = (nsl_tile_id)(FIRST_TILE + t), .attempts = 1, .results_version = nsl_results_version};
     char *path = nsl_tile_file_path(dir, ORDER, head.tile);
     if (!nsl_file_exists(path)) {
       if (!nsl_rows_alloc(&rows, per_tile, &grid)) { must(nsl_fail(&err, NSL_E_NOMEM, "no memory")); }

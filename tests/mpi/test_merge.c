@@ -49,7 +49,7 @@ static void write_tiles(const tile_spec *spec, size_t n)
   for (size_t i = 0; i < n && !rank; i++) {
     if (spec[i].variant < 0) { continue; }
     nsl_rows rows;
-    nsl_tile_head head = {.order = ORDER, .tile = spec[i].tile, .attempts = 1};
+    nsl_tile_head head = {.order = ORDER, .tile = spec[i].tile, .attempts = 1, .results_version = nsl_results_version};
     head.config_hash = hash_of("config");
     head.model_hash = hash_of("model");
     CHECK(synthetic_tile(&rows, &grid, ORDER, spec[i].tile, spec[i].rows, spec[i].first_id, spec[i].variant));

@@ -11,6 +11,8 @@ nsl_status nsl_blas_start(nsl_error *err);
 /* Name of the kernel set in use ("SkylakeX"), for provenance. noslit's own vector kernels follow it, so that OPENBLAS_CORETYPE pins
  * all arithmetic of the nn layer. */
 const char *nsl_blas_core(void);
+/* Release of OpenBLAS ("0.3.21"), for provenance. */
+const char *nsl_blas_version(void);
 /* c[m][n] = alpha a[m][k] b[k][n] + beta c, row-major; ta, tb: the matrix is stored transposed. */
 void nsl_sgemm(int ta, int tb, int m, int n, int k, float alpha, const float *a, int lda, const float *b, int ldb, float beta,
                float *c, int ldc);

@@ -7,6 +7,7 @@
 #define NOSLIT_PIPE_TILE_FILE_H
 
 #include "noslit/base/hash.h"
+#include "noslit/base/program.h"
 #include "noslit/model/rows.h"
 #include "noslit/model/skytile.h"
 
@@ -14,11 +15,13 @@ typedef struct {
   int order;
   nsl_tile_id tile;
   nsl_hash config_hash, model_hash, instrument_hash, input_hash; /* what made it; any difference makes it stale */
+  int results_version;                                           /* nsl_results_version of the program; likewise */
   nsl_hash content_hash;
   int64_t n_rows;
   uint64_t seed;
   int attempts;
-  char code_version[64], code_commit[64], blas_core[32], host[64];
+  char code_version[64], code_commit[64], blas_core[32], host[64], libraries[NSL_LIBRARIES_MAX];
+  int ranks; /* of the run */
   double wall_s, cpu_s, io_s, stamp_s, infer_s;
   int64_t bytes_read;
   int n_exposures_lost;

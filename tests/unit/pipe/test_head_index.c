@@ -21,7 +21,7 @@ static char path[N][160], index_path[64];
 static void write_tile(size_t i, size_t n_rows)
 {
   nsl_rows rows;
-  nsl_tile_head head = {.order = ORDER, .tile = tiles[i], .attempts = 1};
+  nsl_tile_head head = {.order = ORDER, .tile = tiles[i], .attempts = 1, .results_version = nsl_results_version};
   assert_true(synthetic_tile(&rows, &grid, ORDER, tiles[i], n_rows, 1000, 0));
   assert_ok(nsl_tile_write(path[i], &head, &rows, &test_err));
   nsl_rows_free(&rows);

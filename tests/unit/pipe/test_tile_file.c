@@ -38,7 +38,10 @@ static nsl_tile_head a_head(void)
   h.config_hash = nsl_hash_bytes("c", 1);
   h.model_hash = nsl_hash_bytes("m", 1);
   h.input_hash = nsl_hash_bytes("i", 1);
+  h.results_version = nsl_results_version;
+  h.ranks = 7;
   strcpy(h.code_version, "0.1.0");
+  strcpy(h.libraries, "hdf5 1.10.8");
   strcpy(h.host, "node 7\nline");
   return h;
 }
@@ -213,11 +216,35 @@ static void test_other_version(void **state)
   assert_non_null(strstr(test_err.text, "format version 9"));
   assert_ok(nsl_tile_check(&expects, &planned, 0, &head, &is, why, sizeof why, &test_err));
   assert_int_equal(is, NSL_TILE_STALE);
-  assert_non_null(strstr(why, "format version 9; this program writes 3"));
+  assert_non_null(strstr(why, "format version 9; this program writes 4"));
   unlink(at);
   free(at);
   free(folder);
   free(data);
+}
+
+/* A program that makes other numbers makes other tiles: stale, with both programs named. */
+static void test_other_results_version(void **state)
+{
+  (void)state;
+  nsl_rows rows;
+  nsl_tile_head head = a_head();
+  nsl_tile_expectation expects = {.workdir = dir, .order = ORDER};
+  const nsl_plan_tile planned = {.tile = TILE, .n_sources = 3, .input_hash = head.input_hash};
+  char why[NSL_ERROR_TEXT_MAX], want[64], *at = nsl_tile_file_path(dir, ORDER, TILE);
+  assert_true(synthetic_tile(&rows, &grid, ORDER, TILE, 3, 1000, 0));
+  for (int off = -1; off <= 1; off++) {
+    nsl_tile_state is;
+    head.results_version = nsl_results_version + off;
+    assert_ok(nsl_tile_write(at, &head, &rows, &test_err));
+    assert_ok(nsl_tile_check(&expects, &planned, 1, &head, &is, why, sizeof why, &test_err));
+    assert_int_equal(is, off ? NSL_TILE_STALE : NSL_TILE_DONE);
+    snprintf(want, sizeof want, "noslit 0.1.0 (results %d, ", head.results_version);
+    if (off && (!strstr(why, want) || !strstr(why, nsl_program_commit()))) { fail_msg("said: %s", why); }
+  }
+  unlink(at);
+  free(at);
+  nsl_rows_free(&rows);
 }
 
 static void test_foreign_and_missing_files(void **state)
@@ -286,6 +313,7 @@ int main(void)
       cmocka_unit_test(test_sealed_but_not_complete),
       cmocka_unit_test(test_rows_do_not_match_their_hash),
       cmocka_unit_test(test_other_version),
+      cmocka_unit_test(test_other_results_version),
       cmocka_unit_test(test_foreign_and_missing_files),
       cmocka_unit_test(test_rows_that_must_not_be_written),
       cmocka_unit_test(test_unwritable_place_leaves_nothing),
