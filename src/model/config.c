@@ -166,7 +166,8 @@ static nsl_status set_value(nsl_config *c, const nsl_kv *kv, const char *origin,
   v->is_set = 1;
   free(v->origin);
   v->origin = nsl_strdup(origin);
-  if (kv->is_empty_list) {
+  if (kv->is_empty_list ||
+      (!is_element && !kv->value[0] && key->type == NSL_KEY_LIST)) { /* --set KEY= has no other way to say it */
     if (key->type == NSL_KEY_LIST) { return NSL_OK; }
     return nsl_fail(err, NSL_E_CONFIG, "%s: '%s' must be a single value", at.text, key->path);
   }

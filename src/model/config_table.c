@@ -93,6 +93,7 @@ const nsl_key nsl_config_keys[] = {
      "text file of z and density: the galaxies of stamps have this redshift distribution"},
     {"simulate.error_wave_shape", NSL_KEY_TEXT, M, "", 0, 0, "normal", "normal|uniform|fixed",
      "wavelength errors: sizes are rms values, half widths, or the error itself"},
+    {"simulate.error_wave_bands", NSL_KEY_TEXT, M, "", 0, 0, "both", "both|GV|GI", "band whose gratings have wavelength errors"},
     {"simulate.error_wave_grating", NSL_KEY_REAL, M, "px", -100, 100, "0.15", NULL,
      "error of the wavelength zero point, one for each grating"},
     {"simulate.error_wave_exposure", NSL_KEY_REAL, M, "px", -20, 20, "0.05", NULL, "the same, one for each exposure"},

@@ -1,6 +1,7 @@
 /* Errors of calibration: what the sky does to light and the instrument file does not know. A survey has one set of them for each
  * grating, and others for each exposure; a training stamp has its own. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,16 +19,19 @@ double nsl_error_size(const nsl_config *cfg, const char *key)
 nsl_error_sizes nsl_error_sizes_from(const nsl_config *cfg)
 {
   const char *shape = nsl_config_text(cfg, "simulate.error_wave_shape");
-  return (nsl_error_sizes){.wave_shape = !strcmp(shape, "fixed")     ? NSL_WAVE_FIXED
-                                         : !strcmp(shape, "uniform") ? NSL_WAVE_UNIFORM
-                                                                     : NSL_WAVE_NORMAL,
-                           .wave_grating_px = nsl_error_size(cfg, "simulate.error_wave_grating"),
-                           .wave_exposure_px = nsl_error_size(cfg, "simulate.error_wave_exposure"),
-                           .dispersion = nsl_error_size(cfg, "simulate.error_dispersion"),
-                           .trace_px = nsl_error_size(cfg, "simulate.error_trace"),
-                           .psf = nsl_error_size(cfg, "simulate.error_psf"),
-                           .sky = nsl_error_size(cfg, "simulate.error_sky"),
-                           .stray = nsl_error_size(cfg, "simulate.stray_light")};
+  const char *band = nsl_config_text(cfg, "simulate.error_wave_bands");
+  nsl_error_sizes s = {.wave_shape = !strcmp(shape, "fixed")     ? NSL_WAVE_FIXED
+                                     : !strcmp(shape, "uniform") ? NSL_WAVE_UNIFORM
+                                                                 : NSL_WAVE_NORMAL,
+                       .wave_grating_px = nsl_error_size(cfg, "simulate.error_wave_grating"),
+                       .wave_exposure_px = nsl_error_size(cfg, "simulate.error_wave_exposure"),
+                       .dispersion = nsl_error_size(cfg, "simulate.error_dispersion"),
+                       .trace_px = nsl_error_size(cfg, "simulate.error_trace"),
+                       .psf = nsl_error_size(cfg, "simulate.error_psf"),
+                       .sky = nsl_error_size(cfg, "simulate.error_sky"),
+                       .stray = nsl_error_size(cfg, "simulate.stray_light")};
+  if (strcmp(band, "both") != 0) { snprintf(s.wave_band, sizeof s.wave_band, "%s", band); }
+  return s;
 }
 
 /* One number of the shape; always takes the same from the stream. */
@@ -97,13 +101,14 @@ void nsl_mock_optics_draw(const nsl_mock *m, const nsl_detector *det, uint64_t i
   out->psf = s->psf * nsl_rng_normal(&fixed);
   out->true_psf = nsl_psf_of_band(band, m->inst->pixel_scale_arcsec);
   out->true_psf.sigma_px *= fmax(1 + out->psf, 0.5);
+  int shifted = !s->wave_band[0] || strcmp(s->wave_band, band->name) == 0;
   double of_exposure = draw_wave(s, s->wave_exposure_px, &changing);
   draw_sky(s, &changing, &out->sky);
   out->sky.nx = (double)det->nx;
   out->sky.ny = (double)det->ny;
   for (int g = 0; g < det->n_gratings; g++) {
     nsl_grating_error *e = &out->grating[g];
-    e->wave_px = draw_wave(s, s->wave_grating_px, &fixed) + of_exposure;
+    e->wave_px = shifted * (draw_wave(s, s->wave_grating_px, &fixed) + of_exposure);
     e->dispersion = s->dispersion * nsl_rng_normal(&fixed);
     e->trace_px = s->trace_px * nsl_rng_normal(&fixed);
     out->conf[g] = m->inst->confs[det->gratings[g].conf];

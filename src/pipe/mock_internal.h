@@ -75,6 +75,7 @@ typedef enum { NSL_WAVE_NORMAL, NSL_WAVE_UNIFORM, NSL_WAVE_FIXED } nsl_wave_shap
 /* Sizes of the errors (simulate.error_*): rms, or half widths or the value itself of wavelength errors. */
 typedef struct {
   nsl_wave_shape wave_shape;
+  char wave_band[8]; /* the only band with wavelength errors; "": every one */
   double wave_grating_px, wave_exposure_px, dispersion, trace_px, psf, sky, stray;
 } nsl_error_sizes;
 

@@ -29,6 +29,8 @@ static void test_values_defaults_and_paths(void **state)
   assert_string_equal(nsl_config_origin(c, "run.samples"), "/data/s.yaml:2:5");
   assert_string_equal(nsl_config_origin(c, "tiles.order"), "default");
   assert_int_equal(nsl_config_require(c, "input.catalogue", &test_err), NSL_E_CONFIG);
+  assert_ok(nsl_config_override(c, "input.exposures=", &test_err)); /* no value: an empty list, not the folder of the file */
+  assert_int_equal(nsl_config_list(c, "input.exposures", &list), 0);
   assert_non_null(strstr(test_err.text, "input.catalogue"));
   nsl_config_free(c);
 }

@@ -72,6 +72,29 @@ static void test_shift_scale_and_trace(void **state)
   free(inst);
 }
 
+/* One band alone is shifted. */
+static void test_one_band(void **state)
+{
+  (void)state;
+  nsl_instrument *inst = malloc(sizeof *inst);
+  nsl_mock_optics *o = malloc(sizeof *o);
+  nsl_config *cfg;
+  nsl_mock *m =
+      open_mock("band", "  clean: true\n  error_wave_shape: fixed\n  error_wave_grating: 2\n  error_wave_bands: GI\n", &cfg, inst);
+  int bands = 0;
+  for (int d = 0; d < inst->n_detectors; d++) {
+    const nsl_detector *det = &inst->detectors[d];
+    int is_gi = strcmp(inst->bands[det->band].name, "GI") == 0;
+    nsl_mock_optics_draw(m, det, 7, 0, 3, o);
+    for (int g = 0; g < det->n_gratings; g++) { assert_true(fabs(o->grating[g].wave_px - (is_gi ? 2 : 0)) < 1e-12); }
+    bands |= is_gi ? 1 : 2;
+  }
+  assert_int_equal(bands, 3);
+  close_mock(m, cfg, inst);
+  free(o);
+  free(inst);
+}
+
 /* The sky's structure has the asked size, and its mean is the sky. */
 static void test_sky_structure(void **state)
 {
@@ -173,9 +196,8 @@ static void test_bleeding_and_satellite(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_shift_scale_and_trace),
-      cmocka_unit_test(test_sky_structure),
-      cmocka_unit_test(test_labels),
+      cmocka_unit_test(test_shift_scale_and_trace),  cmocka_unit_test(test_one_band),
+      cmocka_unit_test(test_sky_structure),          cmocka_unit_test(test_labels),
       cmocka_unit_test(test_bleeding_and_satellite),
   };
   return cmocka_run_group_tests(tests, make_dir, remove_dir);
