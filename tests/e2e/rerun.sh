@@ -35,3 +35,25 @@ expect 0 mpi 2 "$noslit" run "$dir/survey.yaml" --set run.lease_s=77
 list | diff "$dir/list1" - || fail "an operational key made tiles stale"
 expect 0 mpi 2 "$noslit" run "$dir/survey.yaml" --stale --set run.samples=8
 [ "$(list | diff "$dir/list1" - | grep -c '^>')" = "$(wc -l < "$dir/list1")" ] || fail "another number of samples did not make every tile stale"
+
+# A program that makes other numbers (noslit_next) finds every tile stale, says which program made it, and will not mix; one whose
+# commit alone differs finds nothing to do (both are seen on the same files).
+next=$build/tests/noslit_next
+expect 0 "$noslit" run "$dir/survey.yaml"
+expect 0 "$noslit" merge "$dir/survey.yaml"
+says "stale +0$" "$noslit" status "$dir/survey.yaml"
+says "complete: yes" "$noslit" status "$dir/survey.yaml"
+says "^tile $tile: stale: it was made by noslit .* \(results [0-9]+, .*this is noslit .* \(results 1000000, " "$next" status "$dir/survey.yaml" --why
+says "done +0$" "$next" status "$dir/survey.yaml"
+says "complete: no" "$next" status "$dir/survey.yaml"
+expect 1 "$next" merge "$dir/survey.yaml"
+list > "$dir/list2"
+expect 0 mpi 2 "$next" run "$dir/survey.yaml" --stale
+[ "$(list | diff "$dir/list2" - | grep -c '^>')" = "$(wc -l < "$dir/list2")" ] || fail "--stale did not make anew the tiles of another program"
+says "stale +0$" "$next" status "$dir/survey.yaml"
+expect 1 "$noslit" merge "$dir/survey.yaml"
+cp "$dir/catalogue.hdf5" "$dir/before.hdf5"
+expect 0 "$next" merge "$dir/survey.yaml"
+same_catalogue "$dir/before.hdf5" "$dir/catalogue.hdf5"
+expect 1 "$noslit" diff "$dir/before.hdf5" "$dir/catalogue.hdf5" --require results
+expect 0 "$noslit" diff "$dir/before.hdf5" "$dir/catalogue.hdf5" --require model
