@@ -209,9 +209,11 @@ static void print_text(const status *s)
   if (s->plan.n_lost) { printf("%zu exposures are left out\n", s->plan.n_lost); }
   if (s->plan.n_rejected) { printf("%zu sources belong to no tile\n", s->plan.n_rejected); }
   if (s->last_run) {
-    printf("last run %s (%s): %.0f tiles made in %.1f s on %.0f ranks%s\n", nsl_json_get_text(s->last_run, "utc", "?"),
-           nsl_json_get_text(s->last_run, "select", "all"), nsl_json_get_f64(nsl_json_get(s->last_run, "tiles"), "made", 0),
-           nsl_json_get_f64(s->last_run, "wall_s", 0), nsl_json_get_f64(s->last_run, "ranks", 0),
+    printf("last run %s (%s): %.0f tiles made in %.1f s on %.0f ranks of %s by noslit %s%s\n",
+           nsl_json_get_text(s->last_run, "utc", "?"), nsl_json_get_text(s->last_run, "select", "all"),
+           nsl_json_get_f64(nsl_json_get(s->last_run, "tiles"), "made", 0), nsl_json_get_f64(s->last_run, "wall_s", 0),
+           nsl_json_get_f64(s->last_run, "ranks", 0), nsl_json_get_text(s->last_run, "host", "?"),
+           nsl_json_get_text(s->last_run, "code_version", "?"),
            nsl_json_get_f64(s->last_run, "workers_lost", 0) > 0 ? ", workers were lost" : "");
   }
   printf("complete: %s\n", s->proof_valid ? "yes" : "no");

@@ -37,9 +37,9 @@ static nsl_status verify_tile(const char *path, nsl_json *o, char *line, size_t 
   nsl_status st = nsl_tile_verify(path, &h, err);
   nsl_json_set_text(o, "kind", "tile");
   if (st != NSL_OK) { return st; }
-  snprintf(line, size, "tile %d:%lld, %lld rows, attempt %d, noslit %s (results %d, %s) on %s, %d ranks, %s; %s", h.order,
-           (long long)h.tile, (long long)h.n_rows, h.attempts, h.code_version, h.results_version, h.code_commit, h.host, h.ranks,
-           h.blas_core, h.libraries);
+  snprintf(line, size, "tile %d:%lld, %lld rows, attempt %d, noslit %s (results %d, %s) on %s (%s), %d ranks", h.order,
+           (long long)h.tile, (long long)h.n_rows, h.attempts, h.code_version, h.results_version, h.code_commit, h.host,
+           h.blas_core, h.ranks);
   nsl_json_set_i64(o, "order", h.order);
   nsl_json_set_i64(o, "tile", h.tile);
   nsl_json_set_i64(o, "rows", h.n_rows);
@@ -59,6 +59,24 @@ static nsl_status verify_tile(const char *path, nsl_json *o, char *line, size_t 
   nsl_json_set_i64(o, "ranks", h.ranks);
   nsl_json_set_i64(o, "exposures_lost", h.n_exposures_lost);
   return NSL_OK;
+}
+
+/* Who merged it; catalogues of older releases lack some of this. */
+static void add_merge(const char *path, nsl_json *o)
+{
+  static const char *const keys[] = {"merge_version", "merge_commit", "merge_libraries", "merge_host", "merge_date"};
+  nsl_catalogue *c = NULL;
+  int64_t number;
+  if (nsl_catalogue_open(path, &c, NULL) != NSL_OK) { return; }
+  nsl_h5 *f = nsl_catalogue_file(c);
+  if (nsl_h5_get_i64(f, "/", "results_version", &number, NULL) == NSL_OK) { nsl_json_set_i64(o, "results_version", number); }
+  if (nsl_h5_get_i64(f, "/", "merge_ranks", &number, NULL) == NSL_OK) { nsl_json_set_i64(o, "merge_ranks", number); }
+  for (size_t k = 0; k < sizeof keys / sizeof *keys; k++) {
+    char *text = NULL;
+    if (nsl_h5_get_text(f, "/", keys[k], &text, NULL) == NSL_OK) { nsl_json_set_text(o, keys[k], text); }
+    free(text);
+  }
+  nsl_catalogue_close(c);
 }
 
 /* The first problem becomes the error, all of them go into the JSON and, after the first, into `more`. */
@@ -83,6 +101,7 @@ static nsl_status verify_catalogue(const char *path, nsl_json *o, char *line, si
   set_hash(o, "model_hash", r.info.model_hash);
   set_hash(o, "instrument_hash", r.info.instrument_hash);
   set_hash(o, "plan_hash", r.info.plan_hash);
+  add_merge(path, o);
   if (r.n_problems) {
     nsl_json *list = nsl_json_array();
     char *save = NULL;

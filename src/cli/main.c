@@ -6,12 +6,11 @@
 #include "command.h"
 #include "noslit/base/fsio.h"
 #include "noslit/base/str.h"
-#include "noslit_version.h"
+#include "noslit/pipe/made_by.h"
 
 static void print_usage(FILE *out)
 {
-  fprintf(out, "noslit %s (%s): redshifts from slitless spectroscopic surveys\n\nusage: noslit COMMAND ...\n\n", NOSLIT_VERSION,
-          NOSLIT_COMMIT);
+  fprintf(out, "%s: redshifts from slitless spectroscopic surveys\n\nusage: noslit COMMAND ...\n\n", nsl_made_by_text());
   for (int i = 0; nsl_commands[i]; i++) {
     fprintf(out, "  %-9s %-28s %s\n", nsl_commands[i]->name, nsl_commands[i]->arguments, nsl_commands[i]->summary);
   }
@@ -121,7 +120,7 @@ int main(int argc, char **argv)
     return argc < 2 ? NSL_EXIT_USAGE : NSL_EXIT_OK;
   }
   if (!strcmp(argv[1], "--version")) {
-    printf("noslit %s (%s)\n", NOSLIT_VERSION, NOSLIT_COMMIT);
+    printf("%s\n%s\n", nsl_made_by_text(), nsl_libraries());
     return NSL_EXIT_OK;
   }
   const nsl_command *command = find_command(argv[1]);

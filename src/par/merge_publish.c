@@ -8,7 +8,7 @@
 #include "noslit/io/fits.h"
 #include "noslit/io/json.h"
 #include "noslit/par/mpi_env.h"
-#include "noslit_version.h"
+#include "noslit/pipe/made_by.h"
 #include "par/merge_internal.h"
 
 #define EXPORT_ROWS (1 << 18)
@@ -94,7 +94,7 @@ static nsl_status export_fits(const nsl_merge_job *job, const nsl_merge_set *set
   NSL_TRY(nsl_fits_put_i64(w, "ORDER", job->order, "HEALPix order of column tile, NESTED", err));
   nsl_hash_to_hex(set->content_hash, hex);
   NSL_TRY(nsl_fits_put_text(w, "CATHASH", hex, "content hash of the catalogue with the PDFs", err));
-  NSL_TRY(nsl_fits_put_text(w, "CREATOR", "noslit " NOSLIT_VERSION, NULL, err));
+  NSL_TRY(nsl_fits_put_text(w, "CREATOR", nsl_made_by_text(), NULL, err));
   for (int64_t first = 0; first < set->n_rows; first += EXPORT_ROWS) {
     int64_t n = set->n_rows - first < EXPORT_ROWS ? set->n_rows - first : EXPORT_ROWS;
     NSL_TRY(nsl_catalogue_read(c, first, n, 0, &rows, err));
@@ -129,8 +129,7 @@ static nsl_status write_summary(const nsl_merge_job *job, const nsl_merge_set *s
   nsl_json_set_text(root, "survey", job->survey);
   nsl_json_set_text(root, "catalogue", nsl_path_base(job->catalogue));
   nsl_json_set_text(root, "date", now);
-  nsl_json_set_text(root, "version", NOSLIT_VERSION);
-  nsl_json_set_text(root, "commit", NOSLIT_COMMIT);
+  nsl_made_by_json(root);
   nsl_json_set_i64(root, "order", job->order);
   nsl_json_set_i64(root, "tiles", (int64_t)set->n);
   nsl_json_set_i64(root, "tiles_left_out", (int64_t)set->n_left_out);

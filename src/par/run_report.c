@@ -4,6 +4,7 @@
 
 #include "noslit/base/clock.h"
 #include "noslit/base/str.h"
+#include "noslit/pipe/made_by.h"
 #include "par/run_internal.h"
 
 enum { SLOWEST = 10, LOST_LISTED = 100 };
@@ -146,7 +147,7 @@ nsl_status nsl_run_report_write(const nsl_run_ledger *l, const nsl_farm_outcome 
   nsl_json_set_text(root, "select", l->selection);
   nsl_json_set_text(root, "utc", utc);
   nsl_json_set_text(root, "config", nsl_config_file(l->cfg));
-  nsl_json_set_i64(root, "ranks", l->n_ranks);
+  nsl_made_by_json(root);
   nsl_json_set_f64(root, "wall_s", s->wall_s);
   nsl_json_set_bool(root, "complete", s->complete);
   nsl_json_set_bool(root, "drained", s->drained);

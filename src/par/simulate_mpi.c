@@ -64,6 +64,7 @@ nsl_status nsl_simulate(const nsl_config *cfg, const nsl_instrument *inst, int s
   if (!stamps_only) {
     NSL_TRY(nsl_mpi_agree(make_frames(mock, mpi, log, err), err));
     NSL_TRY(nsl_mpi_agree(mpi.rank == 0 ? nsl_mock_write_tables(mock, err) : NSL_OK, err));
+    NSL_TRY(nsl_mpi_agree(mpi.rank == 0 ? nsl_mock_write_provenance(mock, nsl_clock_s() - begin, err) : NSL_OK, err));
     summary->frames = nsl_mock_n_frames(mock);
   }
   double cpu = nsl_clock_cpu_s();

@@ -7,6 +7,7 @@
 #include "noslit/io/json.h"
 #include "noslit/model/flags.h"
 #include "noslit/model/metrics.h"
+#include "noslit/pipe/made_by.h"
 #include "noslit/pipe/stamp_rows.h"
 
 #define BATCH 64
@@ -105,6 +106,7 @@ static nsl_status note_in_card(const nsl_calibrate_job *job, const cases *c, con
   if (st != NSL_OK) { return st; }
   nsl_json *j = nsl_json_object();
   nsl_hash_to_hex(c->stamps, hex);
+  nsl_made_by_json(j);
   nsl_json_set_text(j, "data_hash", hex);
   nsl_json_set_i64(j, "n", (int64_t)s->n);
   nsl_json_set_i64(j, "n_good", (int64_t)s->n_good);

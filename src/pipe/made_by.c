@@ -14,16 +14,23 @@
 #define COMPILER "gcc " __VERSION__
 #endif
 
+const char *nsl_serial_libraries(void)
+{
+  static char text[NSL_LIBRARIES_MAX - 48]; /* room for MPI behind it */
+  char io[NSL_LIBRARIES_MAX / 2];
+  if (!text[0]) {
+    nsl_io_libraries(io, sizeof io);
+    snprintf(text, sizeof text, "%s, openblas %s, glibc %s, %s", io, nsl_blas_version(), gnu_get_libc_version(), COMPILER);
+  }
+  return text;
+}
+
 const char *nsl_libraries(void)
 {
   static char text[NSL_LIBRARIES_MAX];
-  if (!text[0]) {
-    char io[NSL_LIBRARIES_MAX / 2];
-    const char *mpi = nsl_program_mpi();
-    nsl_io_libraries(io, sizeof io);
-    snprintf(text, sizeof text, "%s, openblas %s, glibc %s, %s%s%s", io, nsl_blas_version(), gnu_get_libc_version(), COMPILER,
-             mpi[0] ? ", mpi " : "", mpi);
-  }
+  const char *mpi = nsl_program_mpi();
+  if (!mpi[0]) { return nsl_serial_libraries(); }
+  snprintf(text, sizeof text, "%s, mpi %s", nsl_serial_libraries(), mpi);
   return text;
 }
 

@@ -7,6 +7,7 @@
 
 #include "mock_internal.h"
 #include "noslit/base/str.h"
+#include "noslit/pipe/made_by.h"
 
 #define FIRST_EXPOSURE_UTC 1814041800 /* 2027-06-26T20:30:00 */
 #define EXPOSURE_SPACING_S 240
@@ -111,6 +112,8 @@ nsl_status nsl_mock_put_primary(const nsl_mock *m, const nsl_mock_frame *f, nsl_
   NSL_TRY(nsl_fits_put_text(w, "DATE-OBS", date, "start, UTC", err));
   NSL_TRY(nsl_fits_put_f64(w, "EXPTIME", m->exptime_s, "seconds", err));
   NSL_TRY(nsl_fits_put_text(w, "FILENAME", name, NULL, err));
+  NSL_TRY(nsl_fits_put_text(w, "CREATOR", nsl_made_by_text(), NULL, err));
+  NSL_TRY(nsl_fits_put_i64(w, "SEED", (int64_t)m->seed, "of the mock survey; simulate.json has the rest", err));
 cleanup:
   free(name);
   return st;

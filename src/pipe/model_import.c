@@ -5,6 +5,7 @@
 #include "noslit/io/json.h"
 #include "noslit/model/stamp.h"
 #include "noslit/nn/architectures.h"
+#include "noslit/pipe/made_by.h"
 #include "pipe/model_file_layout.h"
 
 /* The paper's network around the weights: how wide it is, its first layer says. */
@@ -40,6 +41,8 @@ static nsl_status read_resnet34(const nsl_model_import_job *job, nsl_h5 *f, nsl_
   if (st != NSL_OK) { nsl_error_context(err, st, "%s: ResNet-34 of width %zu", job->source, dims[0]); }
   nsl_json *card = nsl_json_object();
   nsl_json_set_text(card, "imported_from", job->source);
+  nsl_json_set_text(card, "made_by", nsl_made_by_text());
+  nsl_made_by_json(card);
   model->card = nsl_json_text(card);
   nsl_json_free(card);
 cleanup:

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "noslit/io/json.h"
+#include "noslit/pipe/made_by.h"
 #include "pipe/band_attributes.h"
 #include "pipe/train_internal.h"
 
@@ -120,6 +121,7 @@ static nsl_status note_in_card(renorm *r, const nsl_renorm_summary *s, nsl_error
   if (st != NSL_OK) { return st; }
   nsl_json *j = nsl_json_object();
   nsl_hash_to_hex(nsl_stamp_reader_hash(r->reader), hex);
+  nsl_made_by_json(j);
   nsl_json_set_text(j, "data_hash", hex);
   nsl_json_set_i64(j, "n", (int64_t)s->n);
   nsl_json_set_i64(j, "batch", r->batch.capacity);

@@ -5,6 +5,7 @@
 
 #include "noslit/base/fsio.h"
 #include "noslit/base/str.h"
+#include "noslit/pipe/made_by.h"
 #include "pipe/stamp_file_layout.h"
 
 struct nsl_stamp_writer {
@@ -122,6 +123,7 @@ static nsl_status write_head(nsl_h5 *f, const nsl_stamp_writer *w, nsl_error *er
   NSL_TRY(nsl_bands_put(f, w->band, err));
   NSL_TRY(nsl_h5_put_text(f, "/", "instrument_hash", w->instrument, err));
   NSL_TRY(nsl_h5_put_text(f, "/", "provenance", w->provenance, err));
+  NSL_TRY(nsl_made_by_h5(f, err));
   NSL_TRY(nsl_h5_put_text(f, "/", "content_hash", hex, err));
 cleanup:
   free(hashes);

@@ -298,7 +298,7 @@ static nsl_status write_model(run *r, nsl_error *err)
   nsl_status st = NSL_OK;
   if (r->comm->rank == 0) {
     free(r->model.card);
-    r->model.card = nsl_train_card(r->o, &r->data, &r->state, r->metrics, r->data_hash, r->comm->size, seconds_so_far(r));
+    r->model.card = nsl_train_card(r->o, &r->data, &r->state, r->metrics, r->data_hash, seconds_so_far(r));
     st = r->model.card ? nsl_model_write(r->o->output, &r->model, r->net, err) : nsl_fail(err, NSL_E_NOMEM, "model card");
   }
   return agree(r, st, err);

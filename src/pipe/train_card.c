@@ -4,8 +4,7 @@
 #include "noslit/base/clock.h"
 #include "noslit/base/hash.h"
 #include "noslit/io/json.h"
-#include "noslit/nn/blas.h"
-#include "noslit_version.h"
+#include "noslit/pipe/made_by.h"
 #include "pipe/train_internal.h"
 
 static const char *const cut_names[NSL_TRAIN_CUTS] = {"all", "snr_gi>=1", "snr_gi>=3", "snr_gi>=5", "snr_gi>=10"};
@@ -71,15 +70,14 @@ static nsl_json *metrics(const nsl_metrics best[NSL_TRAIN_CUTS])
 }
 
 char *nsl_train_card(const nsl_train_options *o, const nsl_train_data *d, const nsl_train_state *s,
-                     const nsl_metrics best[NSL_TRAIN_CUTS], const char *data_hash, int n_ranks, double seconds)
+                     const nsl_metrics best[NSL_TRAIN_CUTS], const char *data_hash, double seconds)
 {
   char now[32];
   nsl_clock_utc(now);
   nsl_json *j = nsl_json_object();
-  nsl_json_set_text(j, "made_by", "noslit " NOSLIT_VERSION " (" NOSLIT_COMMIT ")");
+  nsl_json_set_text(j, "made_by", nsl_made_by_text());
+  nsl_made_by_json(j);
   nsl_json_set_text(j, "made_at", now);
-  nsl_json_set_text(j, "blas_core", nsl_blas_core());
-  nsl_json_set_i64(j, "ranks", n_ranks);
   nsl_json_set_f64(j, "training_s", seconds);
   nsl_json_set_text(j, "data_hash", data_hash);
   nsl_json_set_i64(j, "n_stamps", nsl_train_data_used(d));

@@ -124,6 +124,6 @@ nsl_status nsl_checkpoint_read(const char *path, const char *fingerprint, nsl_tr
 
 /* Training provenance and metrics as JSON; caller frees; NULL when out of memory. */
 char *nsl_train_card(const nsl_train_options *o, const nsl_train_data *d, const nsl_train_state *s,
-                     const nsl_metrics best[NSL_TRAIN_CUTS], const char *data_hash, int n_ranks, double seconds);
+                     const nsl_metrics best[NSL_TRAIN_CUTS], const char *data_hash, double seconds);
 
 #endif

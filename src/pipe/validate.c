@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "noslit/model/flags.h"
-#include "noslit_version.h"
+#include "noslit/pipe/made_by.h"
 #include "pipe/validate_internal.h"
 
 enum { DRAWS = 200 };
@@ -195,7 +195,8 @@ static nsl_json *flags_array(void)
 static nsl_json *meta_object(const nsl_validate_options *o, const nsl_validation *v, int order, uint32_t n_units, int n_draws)
 {
   nsl_json *meta = nsl_json_object(), *bootstrap = nsl_json_object(), *definitions = nsl_json_object();
-  nsl_json_set_text(meta, "noslit", NOSLIT_VERSION " " NOSLIT_COMMIT);
+  nsl_json_set_text(meta, "noslit", nsl_made_by_text());
+  nsl_json_set_text(meta, "libraries", nsl_serial_libraries());
   nsl_json_set_text(meta, "catalogue", o->catalogue);
   nsl_json_set_text(meta, "truth", o->truth);
   nsl_json_set(meta, "truth_columns", columns_object(v));
