@@ -88,6 +88,8 @@ static void print_provenance(nsl_catalogue *c, int64_t row)
   print_attribute(f, "model", "model_hash");
   print_attribute(f, "merged", "merge_date");
   print_attribute(f, "noslit", "merge_version");
+  print_attribute(f, "commit", "merge_commit");
+  print_attribute(f, "libraries", "merge_libraries");
 }
 
 nsl_status nsl_show_print(nsl_catalogue *c, const nsl_rows *r, int64_t row, double z_true, nsl_error *err)
