@@ -45,7 +45,5 @@ nsl_status nsl_image_pool_new(const nsl_net *net, int node, nsl_step **out, nsl_
 /* Signals with up to NSL_LANES batch elements side by side ([c][x][lane]). */
 nsl_status nsl_signal_conv_new(const nsl_net *net, const nsl_signal_chain *chain, nsl_step **out, nsl_error *err);
 nsl_status nsl_signal_correlate_new(nsl_step **out, nsl_error *err);
-/* width floats of each of n elements, from offset on, side by side; lanes without an element become zero. */
-void nsl_planes_to_lanes(const nsl_view *from, int n, size_t offset, size_t width, float *to);
 
 #endif

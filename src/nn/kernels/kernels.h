@@ -44,6 +44,29 @@ typedef struct {
   float *out;
 } nsl_lanes_conv;
 
+/* The same for five taps and stride 1 in the way of Winograd, F(4,5): 8 products for 4 outputs. out [c_out][width][LANES] =
+ * gelu(bias + w y + add), where y is gelu(gain x + shift) of the inputs, both if so wanted, and zero outside [begin, end). dilation
+ * 1, 2 or 4. */
+typedef struct {
+  const float *x; /* place i at x + i * step */
+  int begin, end; /* places that are not zero */
+  float gain, shift;
+} nsl_signal_channel;
+enum { NSL_SIGNAL_TAPS = 5, NSL_SIGNAL_POSITIONS = 8, NSL_SIGNAL_CHUNK = 16, NSL_SIGNAL_WINDOW = 32 /* places */ };
+typedef struct {
+  int c_in, c_out, width, dilation;
+  int stage_affine, stage_gelu, gelu;
+  size_t step;
+  const nsl_signal_channel *channels;
+  const float *w, *bias, *add; /* w [position][block][c_in][outs] with blocks of signal_outs channels; add may be NULL */
+  float *out, *work;           /* work: nsl_signal_work floats */
+} nsl_signal_conv;
+static inline size_t nsl_signal_work(int c_in, int c_out)
+{
+  size_t most = (size_t)(c_in > c_out ? c_in : c_out);
+  return (size_t)c_in * NSL_SIGNAL_WINDOW * NSL_LANES + (NSL_SIGNAL_POSITIONS + 1) * most * 2 * NSL_LANES;
+}
+
 typedef struct nsl_kernels {
   const char *name;
   /* Elementwise; x and y may be the same. The result at an index does not depend on n. */
@@ -93,7 +116,12 @@ typedef struct nsl_kernels {
   int (*lanes_outs)(int left); /* how many of the channels that are left are packed together */
   void (*lanes_conv)(const nsl_lanes_conv *p);
   void (*lanes_stage)(size_t n, float a, float b, int gelu, const float *x, float *y); /* a x + b, GELU; n a multiple of LANES */
-  void (*pixel_max)(int n_c, const float *x, float *y);                                /* y = max(x, y) */
+  /* n <= LANES elements of width floats, stride apart, side by side and back; lanes without an element become zero. */
+  void (*to_lanes)(int n, size_t width, const float *from, size_t stride, float *to);
+  void (*from_lanes)(int n, size_t width, const float *from, float *to, size_t stride);
+  int (*signal_outs)(int left); /* as lanes_outs */
+  void (*signal_conv)(const nsl_signal_conv *p);
+  void (*pixel_max)(int n_c, const float *x, float *y); /* y = max(x, y) */
 } nsl_kernels;
 
 /* The best table for this processor, no wider than the OpenBLAS core in use (OPENBLAS_CORETYPE pins both). */

@@ -34,20 +34,7 @@ INLINE void normal_cdf(vf x, vf *cdf, vf *gauss)
   *gauss = e;
 }
 
-/* x Phi(x) without an exponential: (Phi(x) - 1/2) / x as a polynomial of 2 (x / 5.5)^2 - 1, a Chebyshev fit on |x| <= 5.5, beyond
- * which Phi is 0 or 1 to 2e-8. Error below 8e-7. */
-INLINE vf gelu_of(vf x)
-{
-  static const float p[] = {-0.000192381594f, 0.000598146374f, -0.000674245436f, 0.000826377842f, -0.00223075057f, 0.00449055728f,
-                            -0.00694120315f,  0.0103071103f,   -0.0149582296f,   0.0203403503f,   -0.0260550907f,  0.032073719f,
-                            -0.0387923035f,   0.0477374458f,   -0.0641723479f,   0.128551932f};
-  const float reach = 5.5f;
-  vf z = vmin(vmax(x, splat(-reach)), splat(reach)), t = z * z * (2.0f / (reach * reach)) - 1.0f, a = splat(p[0]);
-#pragma GCC unroll 16
-  for (int i = 1; i < 16; i++) { a = a * t + p[i]; }
-  vf cdf = choose(x < -reach, splat(0.0f), choose(x > reach, splat(1.0f), z * a + 0.5f));
-  return x * cdf;
-}
+#include "kernels_gelu.h"
 
 static void gelu(size_t n, const float *x, float *y)
 {
@@ -192,6 +179,7 @@ static void interpolate(int n, const int *left, const float *a, const float *b, 
 #include "kernels_fft.h"
 #include "kernels_image.h"
 #include "kernels_lanes.h"
+#include "kernels_signal.h"
 
 const nsl_kernels TABLE = {
     .name = TABLE_NAME,
@@ -226,4 +214,8 @@ const nsl_kernels TABLE = {
     .lanes_outs = lanes_outs,
     .lanes_conv = lanes_conv,
     .lanes_stage = lanes_stage,
+    .to_lanes = to_lanes,
+    .from_lanes = from_lanes,
+    .signal_outs = signal_outs,
+    .signal_conv = signal_conv,
 };
