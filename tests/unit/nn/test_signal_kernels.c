@@ -112,7 +112,7 @@ static void test_lanes_and_back(void **state)
     const nsl_kernels *k = nsl_kernels_at(i);
     for (int n = 1; n <= L; n++) {
       size_t width = (size_t)(n * 7 % 45), stride = width + 3;
-      float *x = random_tensor(1, L * stride + 1), *y = malloc((width * L + 1) * sizeof *y), *z = calloc(L * stride + 1, sizeof *z);
+      float *x = random_tensor(1, L * stride + 1), *y = malloc((width * L + 1) * sizeof *y), *z = malloc((L * stride + 1) * sizeof *z);
       y[width * L] = 7.0f;
       k->to_lanes(n, width, x, stride, y);
       for (size_t at = 0; at < width * L; at++) {
@@ -120,10 +120,11 @@ static void test_lanes_and_back(void **state)
         assert_true(y[at] == (e < (size_t)n ? x[e * stride + at / L] : 0.0f));
       }
       assert_true(y[width * L] == 7.0f);
+      for (size_t at = 0; at < L * stride + 1; at++) { z[at] = 5.0f; }
       k->from_lanes(n, width, y, z, stride);
       for (size_t at = 0; at < L * stride + 1; at++) {
         int inside = at / stride < (size_t)n && at % stride < width;
-        assert_true(z[at] == (inside ? x[at] : 0.0f));
+        assert_true(z[at] == (inside ? x[at] : 5.0f));
       }
       free(x);
       free(y);
