@@ -27,9 +27,12 @@ static int free_follower(const nsl_net *net, int i, nsl_op op)
 
 static nsl_signal_chain chain_of(const nsl_net *net, int conv)
 {
-  nsl_signal_chain c = {.conv = conv, .norm = -1, .gelu = -1, .add = -1, .last_gelu = -1, .last = conv, .other = -1};
+  nsl_signal_chain c = {.conv = conv, .norm = -1, .gelu = -1, .add = -1, .last_gelu = -1, .last = conv, .other = -1, .concat = -1};
   c.input = node_at(net, conv)->in[0];
-  if (absorbable(net, c.input, NSL_OP_GELU, conv)) {
+  if (absorbable(net, c.input, NSL_OP_CONCAT, conv) && node_at(net, c.input)->n_in < NSL_NODE_INPUTS_MAX &&
+      nsl_signal_winograd_fits(node_at(net, conv))) {
+    c.concat = c.input;
+  } else if (absorbable(net, c.input, NSL_OP_GELU, conv)) {
     c.gelu = c.input;
     c.input = node_at(net, c.gelu)->in[0];
     if (absorbable(net, c.input, NSL_OP_BATCHNORM, c.gelu)) {
@@ -53,20 +56,48 @@ static nsl_signal_chain chain_of(const nsl_net *net, int conv)
   return c;
 }
 
+static void absorb(nsl_net *net, int i)
+{
+  net->states[i].absorbed = 1;
+  net->states[i].n_in = 0;
+}
+
+/* What the step reads; constants that nobody else reads need not be made. */
+static void list_inputs(nsl_net *net, const nsl_signal_chain *c)
+{
+  nsl_node_state *last = &net->states[c->last];
+  const nsl_node *concat = c->concat >= 0 ? node_at(net, c->concat) : NULL;
+  last->n_in = 0;
+  for (int k = 0; k < (concat ? concat->n_in : 1); k++) {
+    int input = concat ? concat->in[k] : c->input;
+    if (!concat || node_at(net, input)->op != NSL_OP_CONSTANT) {
+      last->in[last->n_in++] = input;
+    } else if (nsl_only_reader(net, input) == c->concat && input != net->output) {
+      absorb(net, input);
+    }
+  }
+  if (c->other >= 0) { last->in[last->n_in++] = c->other; }
+}
+
 static nsl_status install(nsl_net *net, const nsl_signal_chain *c, nsl_error *err)
 {
   nsl_node_state *last = &net->states[c->last];
-  const int parts[] = {c->norm, c->gelu, c->conv, c->add, c->last_gelu};
-  nsl_status st = nsl_signal_conv_new(net, c, &last->step, err);
-  for (int k = 0; k < 5 && st == NSL_OK; k++) {
-    if (parts[k] < 0 || parts[k] == c->last) { continue; }
-    net->states[parts[k]].absorbed = 1;
-    net->states[parts[k]].n_in = 0;
+  const int parts[] = {c->concat, c->norm, c->gelu, c->conv, c->add, c->last_gelu};
+  nsl_status st = nsl_signal_winograd_fits(node_at(net, c->conv)) ? nsl_signal_winograd_new(net, c, &last->step, err)
+                                                                  : nsl_signal_conv_new(net, c, &last->step, err);
+  if (st != NSL_OK) { return st; }
+  for (int k = 0; k < 6; k++) {
+    if (parts[k] >= 0 && parts[k] != c->last) { absorb(net, parts[k]); }
   }
-  last->n_in = 1;
-  last->in[0] = c->input;
-  if (c->other >= 0) { last->in[last->n_in++] = c->other; }
-  return st;
+  list_inputs(net, c);
+  return NSL_OK;
+}
+
+/* An op of signals that knows lanes. A single place is no signal: facts stay in the usual layout. */
+static int is_lanes_op(const nsl_net *net, int i)
+{
+  const nsl_shape3 *in = &net->states[i].in_shape[0], *out = &node_at(net, i)->out;
+  return net->states[i].impl->knows_lanes && in->h == 1 && out->h == 1 && out->w > 1;
 }
 
 static void choose_layout(nsl_net *net, int i)
@@ -88,8 +119,8 @@ nsl_status nsl_net_fuse_signals(nsl_net *net, nsl_error *err)
     if (is_signal_conv(net, i)) {
       nsl_signal_chain c = chain_of(net, i);
       NSL_TRY(install(net, &c, err));
-    } else if (node_at(net, i)->op == NSL_OP_CORRELATE) {
-      NSL_TRY(nsl_signal_correlate_new(&net->states[i].step, err));
+    } else if (is_lanes_op(net, i)) {
+      NSL_TRY(nsl_signal_op_new(&net->states[i].step, err));
     }
   }
   for (int i = 0; i < net->graph.n; i++) {

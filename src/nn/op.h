@@ -75,8 +75,9 @@ typedef struct nsl_call {
 typedef struct {
   const char *word;
   int inputs_min, inputs_max;
-  int is_local;  /* element by element: a batch may be run in pieces, what is saved too */
-  int is_affine; /* the output is an affine function of its inputs in EVAL and SAMPLE mode */
+  int is_local;    /* element by element: a batch may be run in pieces, what is saved too */
+  int knows_lanes; /* forward takes and gives [c][x][LANES] as well, for signals (h = 1) */
+  int is_affine;   /* the output is an affine function of its inputs in EVAL and SAMPLE mode */
   /* Checks parameters and input shapes; fills *out. Message without the node's name (the caller puts it before). */
   nsl_status (*infer)(const nsl_node *node, const nsl_shape3 *in, nsl_shape3 *out, nsl_error *err);
   int (*params)(const nsl_node *node, const nsl_shape3 *in, nsl_param_spec *specs); /* NULL: none */
@@ -98,8 +99,14 @@ typedef struct {
 
 const nsl_op_impl *nsl_op_impl_of(nsl_op op);
 
+/* Input k, of size floats an element, side by side: as it is, or copied to staged. */
+const float *nsl_view_in_lanes(const nsl_call *call, int k, size_t size, float *staged);
+
 /* The mask of a DROPOUT node, [channels or elements]: 0 or 1/(1-rate). */
 void nsl_dropout_mask(const nsl_node *node, int node_index, uint64_t seed, uint64_t key, uint32_t sample, float *mask);
+
+/* RESAMPLE: outside [*begin, *end) the output of a channel is zero whatever the input is. */
+void nsl_resample_range(const nsl_node *node, const nsl_shape3 *in, const void *prepared, int channel, int *begin, int *end);
 
 static inline size_t nsl_shape_size(nsl_shape3 s) { return (size_t)s.c * (size_t)s.h * (size_t)s.w; }
 

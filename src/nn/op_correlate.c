@@ -353,6 +353,7 @@ static void backward(const nsl_call *call)
 const nsl_op_impl nsl_op_correlate = {.word = "correlate",
                                       .inputs_min = 1,
                                       .inputs_max = 1,
+                                      .knows_lanes = 1,
                                       .is_affine = 1,
                                       .infer = infer,
                                       .params = params,

@@ -123,6 +123,16 @@ const nsl_op_impl nsl_op_gelu = {.word = "gelu",
 static void asinh_forward(const nsl_call *call)
 {
   size_t size = nsl_shape_size(call->node->out);
+  if (call->out_lanes) {
+    const float *x = nsl_view_in_lanes(call, 0, size, call->out);
+    call->kernels->asinh(size * NSL_LANES, call->node->scale, x, call->out);
+    return;
+  }
+  if (call->in[0].lanes) {
+    call->kernels->from_lanes(call->n, size, call->in[0].data, call->out, size);
+    call->kernels->asinh((size_t)call->n * size, call->node->scale, call->out, call->out);
+    return;
+  }
   for (int i = 0; i < call->n; i++) {
     call->kernels->asinh(size, call->node->scale, element(call, 0, i), call->out + (size_t)i * size);
   }
@@ -136,6 +146,7 @@ static void asinh_backward(const nsl_call *call)
 
 const nsl_op_impl nsl_op_asinh = {.word = "asinh",
                                   .is_local = 1,
+                                  .knows_lanes = 1,
                                   .inputs_min = 1,
                                   .inputs_max = 1,
                                   .infer = infer_same,

@@ -62,8 +62,43 @@ static nsl_status prepare(const nsl_node *node, const nsl_shape3 *in, void **pre
   return NSL_OK;
 }
 
+void nsl_resample_range(const nsl_node *node, const nsl_shape3 *in, const void *prepared, int channel, int *begin, int *end)
+{
+  const table *t = prepared;
+  size_t at = (size_t)(channel / (in->c / groups(node))) * (size_t)node->n_out;
+  *begin = 0;
+  *end = node->n_out;
+  while (*begin < *end && t->a[at + (size_t)*begin] == 0.0f && t->b[at + (size_t)*begin] == 0.0f) { ++*begin; }
+  while (*begin < *end && t->a[at + (size_t)*end - 1] == 0.0f && t->b[at + (size_t)*end - 1] == 0.0f) { --*end; }
+}
+
+/* Signals side by side, from and to. */
+static void forward_lanes(const nsl_call *call, const float *x, float *y)
+{
+  const table *t = call->prepared;
+  int n_out = call->node->n_out, w = call->in_shape[0].w, n_c = call->in_shape[0].c, per_group = n_c / groups(call->node);
+  for (int c = 0; c < n_c; c++, x += w * NSL_LANES, y += n_out * NSL_LANES) {
+    size_t at = (size_t)(c / per_group) * (size_t)n_out;
+    call->kernels->interpolate_lanes(n_out, w, t->left + at, t->a + at, t->b + at, x, y);
+  }
+}
+
+/* Room for the input or the output side by side. */
+static size_t scratch(const nsl_node *node, const nsl_shape3 *in, int n, int trainable)
+{
+  (void)n;
+  return trainable ? 0 : (nsl_shape_size(in[0]) + nsl_shape_size(node->out)) * NSL_LANES;
+}
+
 static void forward(const nsl_call *call)
 {
+  if (call->in[0].lanes || call->out_lanes) {
+    size_t size = nsl_shape_size(call->in_shape[0]), size_out = nsl_shape_size(call->node->out);
+    float *y = call->out_lanes ? call->out : call->scratch + size * NSL_LANES;
+    forward_lanes(call, nsl_view_in_lanes(call, 0, size, call->scratch), y);
+    if (!call->out_lanes) { call->kernels->from_lanes(call->n, size_out, y, call->out, size_out); }
+    return;
+  }
   const table *t = call->prepared;
   int n_out = call->node->n_out, w = call->in_shape[0].w, n_c = call->in_shape[0].c, per_group = n_c / groups(call->node);
   int h = call->in_shape[0].h;
@@ -108,8 +143,10 @@ static void backward(const nsl_call *call)
 const nsl_op_impl nsl_op_resample = {.word = "resample",
                                      .inputs_min = 1,
                                      .inputs_max = 1,
+                                     .knows_lanes = 1,
                                      .is_affine = 1,
                                      .infer = infer,
+                                     .scratch = scratch,
                                      .prepare = prepare,
                                      .release = release,
                                      .forward = forward,

@@ -124,10 +124,17 @@ static size_t slice_offset(const nsl_call *call)
 static void slice_forward(const nsl_call *call)
 {
   size_t size = nsl_shape_size(call->node->out);
-  const float *from = call->in[0].data + slice_offset(call);
-  for (int i = 0; i < call->n; i++) {
-    memcpy(call->out + (size_t)i * size, from + (size_t)i * call->in[0].stride, size * sizeof(float));
+  size_t stride = call->in[0].stride;
+  const float *from = call->in[0].data + slice_offset(call) * (call->in[0].lanes ? NSL_LANES : 1);
+  if (call->in[0].lanes && call->out_lanes) {
+    memcpy(call->out, from, size * NSL_LANES * sizeof(float));
+  } else if (call->in[0].lanes) {
+    call->kernels->from_lanes(call->n, size, from, call->out, size);
+  } else if (call->out_lanes) {
+    call->kernels->to_lanes(call->n, size, from, stride, call->out);
   }
+  if (call->in[0].lanes || call->out_lanes) { return; }
+  for (int i = 0; i < call->n; i++) { memcpy(call->out + (size_t)i * size, from + (size_t)i * stride, size * sizeof(float)); }
 }
 
 static void slice_backward(const nsl_call *call)
@@ -141,6 +148,7 @@ static void slice_backward(const nsl_call *call)
 
 const nsl_op_impl nsl_op_slice = {.word = "slice",
                                   .is_local = 1,
+                                  .knows_lanes = 1,
                                   .inputs_min = 1,
                                   .inputs_max = 1,
                                   .is_affine = 1,

@@ -27,3 +27,10 @@ const nsl_op_impl *nsl_op_impl_of(nsl_op op)
   };
   return table[op];
 }
+
+const float *nsl_view_in_lanes(const nsl_call *call, int k, size_t size, float *staged)
+{
+  if (call->in[k].lanes) { return call->in[k].data; }
+  call->kernels->to_lanes(call->n, size, call->in[k].data, call->in[k].stride, staged);
+  return staged;
+}

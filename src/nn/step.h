@@ -27,6 +27,7 @@ struct nsl_step {
 typedef struct {
   int norm, gelu, conv, add, last_gelu;
   int last, input, other; /* as in nsl_chain */
+  int concat;             /* whose inputs are taken one by one (then input is void); only nsl_signal_winograd can */
 } nsl_signal_chain;
 
 /* The only reader of a node in the graph; -1 for none or several. */
@@ -44,6 +45,12 @@ nsl_status nsl_image_pool_new(const nsl_net *net, int node, nsl_step **out, nsl_
 
 /* Signals with up to NSL_LANES batch elements side by side ([c][x][lane]). */
 nsl_status nsl_signal_conv_new(const nsl_net *net, const nsl_signal_chain *chain, nsl_step **out, nsl_error *err);
-nsl_status nsl_signal_correlate_new(nsl_step **out, nsl_error *err);
+nsl_status nsl_signal_op_new(nsl_step **out, nsl_error *err); /* the node's own op, which knows lanes */
+/* The Winograd way (kernels.h): five taps at stride 1, nine at stride 2. Its inputs are those of the node's state: first the inputs
+ * of the chain without constants, then the other one. */
+int nsl_signal_winograd_fits(const nsl_node *conv);
+nsl_status nsl_signal_winograd_new(const nsl_net *net, const nsl_signal_chain *chain, nsl_step **out, nsl_error *err);
+/* The norm of a chain as gain x + shift, [n_c]; 1 and 0 without one. */
+void nsl_signal_norm(const nsl_net *net, const nsl_signal_chain *chain, int n_c, float *gain, float *shift);
 
 #endif

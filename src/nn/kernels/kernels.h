@@ -58,8 +58,10 @@ typedef struct {
   int stage_affine, stage_gelu, gelu;
   size_t step;
   const nsl_signal_channel *channels;
-  const float *w, *bias, *add; /* w [position][block][c_in][outs] with blocks of signal_outs channels; add may be NULL */
-  float *out, *work;           /* work: nsl_signal_work floats */
+  const float *w, *add; /* w [position][block][c_in][outs] with blocks of signal_outs channels; add may be NULL */
+  const float *bias;    /* [c_out], or [c_out][width] if bias_by_place */
+  int bias_by_place;
+  float *out, *work; /* work: nsl_signal_work floats */
 } nsl_signal_conv;
 static inline size_t nsl_signal_work(int c_in, int c_out)
 {
@@ -93,6 +95,8 @@ typedef struct nsl_kernels {
                          float *dq);
   /* Linear interpolation: y[i] = a[i] x[left[i]] + b[i] x[left[i] + 1]. */
   void (*interpolate)(int n, const int *left, const float *a, const float *b, const float *x, float *y);
+  /* The same for signals of width places side by side; width 1: y[i] = a[i] x[0]. */
+  void (*interpolate_lanes)(int n, int width, const int *left, const float *a, const float *b, const float *x, float *y);
   /* In-place FFT of [n][NSL_LANES] real and imaginary planes; work is of the same size (2 n NSL_LANES). Exchanging re and im
    * gives the inverse transform times n. */
   void (*fft)(const nsl_fft *plan, float *re, float *im, float *work);

@@ -200,6 +200,7 @@ const nsl_kernels TABLE = {
     .extract = extract,
     .extract_grad_q = extract_grad_q,
     .interpolate = interpolate,
+    .interpolate_lanes = interpolate_lanes,
     .fft = fft,
     .spectrum_correlate = spectrum_correlate,
     .spectrum_gradient = spectrum_gradient,

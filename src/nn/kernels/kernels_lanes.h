@@ -84,3 +84,14 @@ static void lanes_stage(size_t n, float a, float b, int gelu_too, const float *x
     store(y + i, gelu_too ? gelu_of(v) : v);
   }
 }
+
+static void interpolate_lanes(int n, int width, const int *left, const float *a, const float *b, const float *x, float *y)
+{
+  int right = width > 1 ? NSL_LANES : 0; /* from a place to the next */
+  for (int i = 0; i < n; i++) {
+    const float *from = x + (size_t)left[i] * NSL_LANES;
+    for (int lane = 0; lane < NSL_LANES; lane += VW, y += VW) {
+      store(y, load(from + lane) * a[i] + load(from + right + lane) * b[i]);
+    }
+  }
+}

@@ -34,23 +34,43 @@ INLINE void signal_output(const vf *m, vf *y)
   y[3] = q1 + 8.0f * q2 + 0.125f * q3 + m[7];
 }
 
-/* Places [from, to) of a channel to the window, a ring. */
+/* Places [from, to) of a channel to its part of the window, a ring. */
+INLINE void signal_stage_as(int affine, int gelu_too, const nsl_signal_channel *channel, size_t step, int from, int to, float *ring)
+{
+  vf gain = splat(channel->gain), shift = splat(channel->shift);
+  for (int x = from; x < to; x++) {
+    const float *px = channel->x + (size_t)x * step;
+    float *y = ring + (x & (WINDOW - 1)) * NSL_LANES;
+    for (int lane = 0; lane < NSL_LANES; lane += VW) {
+      vf v = load(px + lane);
+      if (affine) { v = v * gain + shift; }
+      store(y + lane, gelu_too ? gelu_of(v) : v);
+    }
+  }
+}
+
+INLINE void signal_zero(int from, int to, float *ring)
+{
+  for (int x = from; x < to; x++) { memset(ring + (x & (WINDOW - 1)) * NSL_LANES, 0, NSL_LANES * sizeof *ring); }
+}
+
 INLINE void signal_stage(const nsl_signal_conv *p, int c, int from, int to, float *window)
 {
   const nsl_signal_channel *channel = p->channels + c;
   float *ring = window + (size_t)c * WINDOW * NSL_LANES;
-  for (int x = from; x < to; x++) {
-    float *y = ring + (x & (WINDOW - 1)) * NSL_LANES;
-    if (x < channel->begin || x >= channel->end) {
-      memset(y, 0, NSL_LANES * sizeof *y);
-      continue;
-    }
-    const float *px = channel->x + (size_t)x * p->step;
-    for (int lane = 0; lane < NSL_LANES; lane += VW) {
-      vf v = load(px + lane);
-      if (p->stage_affine) { v = v * channel->gain + channel->shift; }
-      store(y + lane, p->stage_gelu ? gelu_of(v) : v);
-    }
+  int begin = from > channel->begin ? from : channel->begin, end = to < channel->end ? to : channel->end;
+  if (begin >= end) {
+    signal_zero(from, to, ring);
+    return;
+  }
+  signal_zero(from, begin, ring);
+  signal_zero(end, to, ring);
+  if (p->stage_affine && p->stage_gelu) {
+    signal_stage_as(1, 1, channel, p->step, begin, end, ring);
+  } else if (p->stage_gelu) {
+    signal_stage_as(0, 1, channel, p->step, begin, end, ring);
+  } else {
+    signal_stage_as(p->stage_affine, 0, channel, p->step, begin, end, ring);
   }
 }
 
@@ -140,7 +160,9 @@ INLINE void signal_product(const nsl_signal_conv *p, int c0, int c1, const float
 
 INLINE void signal_outputs(const nsl_signal_conv *p, const int *first, int lane, const float *m, size_t slot)
 {
+  int bias_step = p->bias_by_place != 0;
   for (int o = 0; o < p->c_out; o++) {
+    const float *bias = p->bias + o * (p->bias_by_place ? p->width : 1);
     for (int t = 0; t < PAIR; t++) {
       vf d[POSITIONS], y[4];
 #pragma GCC unroll 8
@@ -151,7 +173,7 @@ INLINE void signal_outputs(const nsl_signal_conv *p, const int *first, int lane,
         int x = first[t] + i * p->dilation;
         if (x >= p->width) { break; }
         size_t at = ((size_t)o * (size_t)p->width + (size_t)x) * NSL_LANES + (size_t)lane;
-        vf r = y[i] + p->bias[o];
+        vf r = y[i] + bias[x * bias_step];
         if (p->add) { r += load(p->add + at); }
         store(p->out + at, p->gelu ? gelu_of(r) : r);
       }

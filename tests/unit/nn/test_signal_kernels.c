@@ -44,7 +44,7 @@ static double staged(const nsl_signal_conv *p, int c, int x, int lane)
 
 static double wanted(const nsl_signal_conv *p, const float *w, int o, int x, int lane)
 {
-  double y = (double)p->bias[o];
+  double y = (double)p->bias[p->bias_by_place ? o * p->width + x : o];
   for (int c = 0; c < p->c_in; c++) {
     for (int t = 0; t < TAPS; t++) {
       y += (double)w[(o * p->c_in + c) * TAPS + t] * staged(p, c, x + (t - TAPS / 2) * p->dilation, lane);
@@ -58,7 +58,7 @@ static void check_conv(const nsl_kernels *k, int c_in, int c_out, int width, int
 {
   size_t step = (size_t)(1 + kind % 2) * L, size = (size_t)(c_out * width) * L;
   float *x = random_tensor(1, (size_t)(c_in * width) * step), *w = random_tensor(2, (size_t)(c_in * c_out * TAPS));
-  float *add = random_tensor(3, size), *bias = random_tensor(4, (size_t)c_out), *packed = pack(k, c_in, c_out, w);
+  float *add = random_tensor(3, size), *bias = random_tensor(4, (size_t)(c_out * width)), *packed = pack(k, c_in, c_out, w);
   float *out = malloc(size * sizeof *out), *work = malloc(nsl_signal_work(c_in, c_out) * sizeof *work);
   nsl_signal_channel channels[40];
   for (int c = 0; c < c_in; c++) {
@@ -68,8 +68,21 @@ static void check_conv(const nsl_kernels *k, int c_in, int c_out, int width, int
     channels[c] = (nsl_signal_channel){x + (size_t)(c * width) * step, begin, end, 0.5f + 0.1f * (float)c, 0.2f};
   }
   for (size_t i = 0; i < nsl_signal_work(c_in, c_out); i++) { work[i] = NAN; }
-  nsl_signal_conv p = {c_in, c_out,    width,  dilation, kind % 2,          kind == 1, kind != 1,
-                       step, channels, packed, bias,     kind ? add : NULL, out,       work};
+  nsl_signal_conv p = {.c_in = c_in,
+                       .c_out = c_out,
+                       .width = width,
+                       .dilation = dilation,
+                       .stage_affine = kind % 2,
+                       .stage_gelu = kind == 1,
+                       .gelu = kind != 1,
+                       .step = step,
+                       .channels = channels,
+                       .w = packed,
+                       .add = kind ? add : NULL,
+                       .bias = bias,
+                       .bias_by_place = kind == 2,
+                       .out = out,
+                       .work = work};
   k->signal_conv(&p);
   double rms = sqrt((double)(c_in * TAPS));
   for (int o = 0; o < c_out; o++) {
@@ -112,7 +125,8 @@ static void test_lanes_and_back(void **state)
     const nsl_kernels *k = nsl_kernels_at(i);
     for (int n = 1; n <= L; n++) {
       size_t width = (size_t)(n * 7 % 45), stride = width + 3;
-      float *x = random_tensor(1, L * stride + 1), *y = malloc((width * L + 1) * sizeof *y), *z = malloc((L * stride + 1) * sizeof *z);
+      float *x = random_tensor(1, L * stride + 1), *y = malloc((width * L + 1) * sizeof *y),
+            *z = malloc((L * stride + 1) * sizeof *z);
       y[width * L] = 7.0f;
       k->to_lanes(n, width, x, stride, y);
       for (size_t at = 0; at < width * L; at++) {

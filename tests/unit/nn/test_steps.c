@@ -214,6 +214,50 @@ static void test_signals(void **state)
   }
 }
 
+/* Two groups of channels on a joint grid, each zero where its positions leave the input, beside a constant; what the convolution
+ * knows of them must not show. taps 9: stride 2. The third reader keeps a grid in the usual layout. */
+static void joint_grid(nsl_graph *g, int width, int n_out, int taps, int dilation)
+{
+  float positions[2 * 64], mask[2 * 64];
+  for (int i = 0; i < 2 * n_out; i++) {
+    positions[i] = (float)(i % n_out) * 0.7f - (i < n_out ? 0.4f * (float)n_out : 2.2f);
+    mask[i] = positions[i] >= 0.0f && positions[i] <= (float)(width - 1) ? 1.0f : 0.25f;
+  }
+  nsl_graph_init(g);
+  int x = add_input(g, "x", 6, 1, width);
+  int a = add_node(g, "a", (nsl_node){.op = NSL_OP_SLICE, .n_in = 1, .in = {x}, .c_out = 4});
+  a = add_node(g, "a_asinh", (nsl_node){.op = NSL_OP_ASINH, .n_in = 1, .in = {a}, .scale = 0.5f});
+  int b = add_node(g, "b", (nsl_node){.op = NSL_OP_SLICE, .n_in = 1, .in = {x}, .first = 4, .c_out = 2});
+  nsl_node resample = {.op = NSL_OP_RESAMPLE, .n_in = 1, .in = {a}, .n_out = n_out, .n_const = 2 * n_out, .constant = positions};
+  a = add_node(g, "a_grid", resample);
+  resample.in[0] = b;
+  b = add_node(g, "b_grid", resample);
+  nsl_node constant = {.op = NSL_OP_CONSTANT, .out = {2, 1, n_out}, .n_const = 2 * n_out, .constant = mask};
+  int m = add_node(g, "mask", constant);
+  int all = add_node(g, "all", (nsl_node){.op = NSL_OP_CONCAT, .n_in = 3, .in = {a, m, b}});
+  int y = conv1d(g, "conv", all, 9, taps, taps == 9 ? 2 : 1, dilation);
+  int mean = add_node(g, "mean", (nsl_node){.op = NSL_OP_GAP, .n_in = 1, .in = {b}});
+  int one = add_node(g, "one", (nsl_node){.op = NSL_OP_CONV, .n_in = 1, .in = {mean}, .c_out = 9, .kh = 1, .kw = 1});
+  nsl_node spread = {.op = NSL_OP_RESAMPLE, .n_in = 1, .in = {one}, .n_out = g->nodes[y].out.w, .n_const = g->nodes[y].out.w};
+  float zeros[64] = {0.0f};
+  spread.constant = zeros;
+  add_node(g, "sum", (nsl_node){.op = NSL_OP_ADD, .n_in = 2, .in = {y, add_node(g, "spread", spread)}});
+}
+
+static void test_signals_on_a_grid(void **state)
+{
+  (void)state;
+  static const int taps[] = {9, 5, 5, 3};
+  for (int i = 0; i < 4; i++) {
+    for (int n_out = 7; n_out < 64; n_out += 13) {
+      nsl_graph g;
+      joint_grid(&g, 5 + n_out / 2, n_out, taps[i], 1 << (i % 3));
+      compare(&g, 19, 8);
+      nsl_graph_free(&g);
+    }
+  }
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -222,6 +266,7 @@ int main(void)
       cmocka_unit_test(test_what_cannot_be_a_step),
       cmocka_unit_test(test_resnet34),
       cmocka_unit_test(test_signals),
+      cmocka_unit_test(test_signals_on_a_grid),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
