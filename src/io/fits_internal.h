@@ -22,8 +22,11 @@ struct nsl_fits {
   nsl_fits_plain plain[NSL_FITS_PLAIN_HDUS];
 };
 
+/* Opens f->fd where it is not open yet; 0 when that fails. */
+int nsl_fits_has_fd(nsl_fits *f);
 /* NULL when the HDU's pixels cannot be read straight from the file. */
 const nsl_fits_plain *nsl_fits_plain_of(nsl_fits *f, int hdu);
+int64_t nsl_fits_plain_place(const nsl_fits_plain *p, long x, long y); /* of a pixel in the file */
 /* A window inside the image as 4-byte floats or ints in the machine's order; 0 when the file fails. */
 int nsl_fits_plain_read(const nsl_fits *f, const nsl_fits_plain *p, long x0, long y0, long w, long h, void *out);
 

@@ -1,4 +1,4 @@
-/* Pixels of plain images straight from the file: no header is walked for a window, and reads can be announced. What is not plain
+/* Pixels of plain images straight from the file: no header is walked for a window. What is not plain
  * (compressed, gzipped, scaled) goes through cfitsio. */
 #include <endian.h>
 #include <fcntl.h>
@@ -9,10 +9,6 @@
 
 #include "fits_internal.h"
 
-enum { PAGE = 4096 };
-/* Above this part of the image, reading all of it in order costs less than its pieces (docs/benchmarks.md). */
-#define STREAM_PART (1.0 / 3)
-
 static int has_unit_scale(fitsfile *file)
 {
   double scale = 1, zero = 0;
@@ -21,6 +17,15 @@ static int has_unit_scale(fitsfile *file)
   if (fits_read_key(file, TDOUBLE, "BZERO", &zero, NULL, &status)) { status = 0; }
   fits_clear_errmsg();
   return scale == 1 && zero == 0;
+}
+
+int nsl_fits_has_fd(nsl_fits *f)
+{
+  if (f->fd < 0) {
+    f->fd = open(f->path, O_RDONLY | O_CLOEXEC);
+    if (f->fd >= 0) { posix_fadvise(f->fd, 0, 0, POSIX_FADV_RANDOM); }
+  }
+  return f->fd >= 0;
 }
 
 /* Looks once at the current HDU of f. */
@@ -38,12 +43,8 @@ static void look(nsl_fits *f, nsl_fits_plain *p)
   if (status || n_axes != 2 || !(bitpix == FLOAT_IMG || bitpix == SHORT_IMG || bitpix == LONG_IMG)) { return; }
   fits_get_img_size(f->file, 2, axes, &status);
   if (status || !has_unit_scale(f->file)) { return; }
-  if (f->fd < 0) {
-    f->fd = open(f->path, O_RDONLY | O_CLOEXEC);
-    if (f->fd >= 0) { posix_fadvise(f->fd, 0, 0, POSIX_FADV_RANDOM); }
-  }
   struct stat info;
-  if (f->fd < 0 || fstat(f->fd, &info) != 0) { return; }
+  if (!nsl_fits_has_fd(f) || fstat(f->fd, &info) != 0) { return; }
   int64_t bytes = (int64_t)(bitpix < 0 ? -bitpix : bitpix) / 8;
   if (info.st_size < start + bytes * (int64_t)axes[0] * axes[1]) { return; } /* cut short: cfitsio's path says so */
   *p = (nsl_fits_plain){
@@ -64,7 +65,7 @@ const nsl_fits_plain *nsl_fits_plain_of(nsl_fits *f, int hdu)
   return p->usable ? p : NULL;
 }
 
-static int64_t place_of(const nsl_fits_plain *p, long x, long y) { return p->start + ((int64_t)y * p->nx + x) * p->bytes; }
+int64_t nsl_fits_plain_place(const nsl_fits_plain *p, long x, long y) { return p->start + ((int64_t)y * p->nx + x) * p->bytes; }
 
 static int read_fully(int fd, void *to, size_t n, int64_t at)
 {
@@ -98,7 +99,7 @@ int nsl_fits_plain_read(const nsl_fits *f, const nsl_fits_plain *p, long x0, lon
 {
   for (long y = 0; y < h; y++) {
     char *row = (char *)out + 4 * (size_t)(y * w), *to = p->bytes == 2 ? row + 2 * w : row;
-    if (!read_fully(f->fd, to, (size_t)(w * p->bytes), place_of(p, x0, y0 + y))) { return 0; }
+    if (!read_fully(f->fd, to, (size_t)(w * p->bytes), nsl_fits_plain_place(p, x0, y0 + y))) { return 0; }
     if (p->bytes == 2) {
       widen_shorts((int32_t *)(void *)row, w);
     } else {
@@ -106,21 +107,4 @@ int nsl_fits_plain_read(const nsl_fits *f, const nsl_fits_plain *p, long x0, lon
     }
   }
   return 1;
-}
-
-void nsl_fits_announce(nsl_fits *f, int hdu, size_t n, const nsl_fits_window *windows)
-{
-  const nsl_fits_plain *p = nsl_fits_plain_of(f, hdu);
-  if (!p) { return; }
-  double asked = 0, whole = (double)p->nx * (double)p->ny * p->bytes;
-  for (size_t i = 0; i < n; i++) { asked += (double)windows[i].h * ((double)windows[i].w * p->bytes + PAGE); }
-  if (asked > STREAM_PART * whole) {
-    posix_fadvise(f->fd, p->start, (off_t)whole, POSIX_FADV_WILLNEED);
-    return;
-  }
-  for (size_t i = 0; i < n; i++) {
-    for (long y = 0; y < windows[i].h; y++) {
-      posix_fadvise(f->fd, place_of(p, windows[i].x0, windows[i].y0 + y), windows[i].w * p->bytes, POSIX_FADV_WILLNEED);
-    }
-  }
 }

@@ -33,9 +33,11 @@ nsl_status nsl_farm_new_sched(const nsl_farm_jobs *jobs, int n_workers, nsl_sche
   return st;
 }
 
-nsl_farm_hint nsl_farm_hint_of(const nsl_farm_jobs *jobs, int32_t job)
+nsl_farm_hint nsl_farm_hint_of(const nsl_farm_jobs *jobs, const nsl_sched_action *assigned)
 {
-  return jobs->hints ? jobs->hints[job] : (nsl_farm_hint){.n_sources = 0};
+  nsl_farm_hint hint = jobs->hints ? jobs->hints[assigned->job] : (nsl_farm_hint){.n_sources = 0};
+  hint.next_id = assigned->next >= 0 ? jobs->ids[assigned->next] : -1;
+  return hint;
 }
 
 typedef struct {
@@ -61,7 +63,7 @@ static void do_one(serial *x, const nsl_farm_jobs *jobs, const nsl_farm_worker *
 {
   nsl_error failure = NSL_ERROR_INIT;
   nsl_farm_result result = {0};
-  nsl_farm_hint hint = nsl_farm_hint_of(jobs, a.job);
+  nsl_farm_hint hint = nsl_farm_hint_of(jobs, &a);
   x->o->assigned(x->o->ctx, a.job, a.attempt, 0);
   nsl_status status = worker->work(worker->ctx, jobs->ids[a.job], a.attempt, &hint, serial_beat, x, &result, &failure);
   int rc = nsl_sched_finished(x->s, 0, a.job, a.epoch, nsl_farm_judge(status), nsl_clock_s());

@@ -19,7 +19,8 @@ typedef struct {
 typedef struct {
   nsl_hash input_hash;
   int64_t n_sources;
-  int32_t force; /* make it anew even if it is done */
+  int32_t force;   /* make it anew even if it is done */
+  int64_t next_id; /* the job that will probably follow, or -1: its pixels may be read ahead */
 } nsl_farm_hint;
 
 /* A worker's side. */
@@ -79,7 +80,7 @@ nsl_sched_answer nsl_farm_judge(nsl_status status);
 
 nsl_status nsl_farm_new_sched(const nsl_farm_jobs *jobs, int n_workers, nsl_sched **out, nsl_error *err);
 
-nsl_farm_hint nsl_farm_hint_of(const nsl_farm_jobs *jobs, int32_t job);
+nsl_farm_hint nsl_farm_hint_of(const nsl_farm_jobs *jobs, const nsl_sched_action *assigned);
 
 /* One process does everything, through the same state machine. */
 nsl_status nsl_farm_serial(const nsl_farm_jobs *jobs, const nsl_farm_worker *worker, const nsl_farm_observer *o,

@@ -14,6 +14,7 @@
 
 #define SPECULATE_FACTOR 3.0 /* a tile that takes this much longer than predicted gets a second worker at the end of the run */
 #define SPECULATE_MIN_S 30.0
+#define NEAR_UNTIL 4.0 /* jobs a worker pending: enough, largest first, to end everywhere at once */
 
 /* Everything rank 0 holds. */
 typedef struct {
@@ -122,7 +123,8 @@ static nsl_farm_jobs farm_jobs(const chief *c)
                                    .lease_min_s = nsl_config_real(c->cfg, "run.lease_s"),
                                    .lease_factor = nsl_config_real(c->cfg, "run.lease_factor"),
                                    .speculate_factor = SPECULATE_FACTOR,
-                                   .speculate_min_s = SPECULATE_MIN_S},
+                                   .speculate_min_s = SPECULATE_MIN_S,
+                                   .near_until = NEAR_UNTIL},
                          .heartbeat_s = nsl_config_real(c->cfg, "run.heartbeat_s")};
 }
 

@@ -110,7 +110,7 @@ static void add_job(chooser *c, size_t i)
   j->ids[j->n] = t->tile;
   j->cost_s[j->n] = t->cost_s;
   j->failures[j->n] = c->failures[i];
-  j->hints[j->n] = (nsl_farm_hint){t->input_hash, t->n_sources, is_forced(c, i)};
+  j->hints[j->n] = (nsl_farm_hint){t->input_hash, t->n_sources, is_forced(c, i), -1};
   j->n++;
 }
 

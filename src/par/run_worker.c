@@ -131,7 +131,7 @@ nsl_status nsl_run_worker_do(void *worker, int64_t tile, int attempt, const nsl_
     if (st != NSL_OK) { return st; }
   }
   watch x = {.w = w, .tile = tile, .attempt = attempt, .beat = beat, .beat_ctx = beat_ctx};
-  st = nsl_tile_run(w->runner, tile, attempt, watched_beat, &x, &head, err);
+  st = nsl_tile_run(w->runner, tile, hint->next_id, attempt, watched_beat, &x, &head, err);
   if (x.failed) { return nsl_fail(err, NSL_E_IO, "tile %lld: fails on request (--fault)", (long long)tile); }
   if (st == NSL_OK) { report(&head, result); }
   return st;

@@ -21,6 +21,7 @@ typedef struct {
   double patience_s; /* when its job may get a twin */
   double deadline_s; /* key in the heap of deadlines; heard_s + limit_s or an older value of it */
   int32_t holds;     /* job or NOBODY */
+  int32_t had;       /* the job it was given last, or NOBODY */
   uint32_t epoch;
   int8_t lost;
 } worker;
@@ -82,7 +83,7 @@ nsl_status nsl_sched_new(int32_t n_jobs, const double *cost_s, int n_workers, co
     s->jobs[i].cost_s = cost_s && isfinite(cost_s[i]) ? cost_s[i] : 0.0;
     nsl_heap_push(&s->queue, i);
   }
-  for (int w = 0; w < n_workers; w++) { s->workers[w].holds = NOBODY; }
+  for (int w = 0; w < n_workers; w++) { s->workers[w].holds = s->workers[w].had = NOBODY; }
   s->c.pending = n_jobs;
   s->c.live_workers = n_workers;
   *out = s;
@@ -152,6 +153,17 @@ static void leave_singles(nsl_sched *s, int32_t w)
   if (nsl_heap_has(&s->singles, w)) { nsl_heap_remove(&s->singles, w); }
 }
 
+/* A pending neighbour of a job, or NOBODY. */
+static int32_t neighbour_of(const nsl_sched *s, int32_t j)
+{
+  if (j == NOBODY || s->c.pending <= s->o.near_until * s->c.live_workers) { return NOBODY; }
+  for (int32_t step = 1; s->o.near_until > 0 && step >= -1; step -= 2) {
+    int32_t k = j + step;
+    if (k >= 0 && k < s->n_jobs && s->jobs[k].state == NSL_JOB_PENDING && !s->jobs[k].failures) { return k; }
+  }
+  return NOBODY;
+}
+
 static nsl_sched_action lease(nsl_sched *s, int w, int32_t j, double now_s)
 {
   job *b = &s->jobs[j];
@@ -166,13 +178,13 @@ static nsl_sched_action lease(nsl_sched *s, int w, int32_t j, double now_s)
     s->c.speculated++;
   }
   s->alone_running |= b->alone;
-  k->holds = j;
+  k->holds = k->had = j;
   k->epoch = ++s->last_epoch;
   k->heard_s = now_s;
   k->limit_s = fmax(s->o.lease_min_s, s->o.lease_factor * b->cost_s);
   k->deadline_s = now_s + k->limit_s;
   nsl_heap_push(&s->deadlines, w);
-  return (nsl_sched_action){NSL_ACT_ASSIGN, j, b->failures + 1, k->epoch};
+  return (nsl_sched_action){NSL_ACT_ASSIGN, j, b->failures + 1, k->epoch, neighbour_of(s, j)};
 }
 
 /* Takes the lease away from a worker and judges the job. Returns 1 if the job ended by it. */
@@ -217,7 +229,8 @@ static void revive(nsl_sched *s, worker *k)
 
 nsl_sched_action nsl_sched_request(nsl_sched *s, int w, double now_s)
 {
-  const nsl_sched_action wait = {.verb = NSL_ACT_WAIT, .job = NOBODY}, stop = {.verb = NSL_ACT_STOP, .job = NOBODY};
+  const nsl_sched_action wait = {.verb = NSL_ACT_WAIT, .job = NOBODY, .next = NOBODY},
+                         stop = {.verb = NSL_ACT_STOP, .job = NOBODY, .next = NOBODY};
   worker *k = &s->workers[w];
   revive(s, k);
   if (k->holds != NOBODY) { end_lease(s, w, NSL_ANSWER_FAILED); } /* it asks without having answered: it started anew */
@@ -226,7 +239,8 @@ nsl_sched_action nsl_sched_request(nsl_sched *s, int w, double now_s)
   if (s->c.pending) {
     int32_t j = s->queue.items[0];
     if (s->jobs[j].alone && s->c.leased) { return wait; }
-    return lease(s, w, j, now_s);
+    int32_t near = neighbour_of(s, k->had);
+    return lease(s, w, near != NOBODY ? near : j, now_s);
   }
   if (s->o.speculate_factor > 0 && s->singles.n) {
     const worker *slow = &s->workers[s->singles.items[0]];

@@ -87,7 +87,7 @@ static int serve(master *m, int w)
   assign.attempt = m->peers[w].attempt = a.attempt;
   assign.epoch = a.epoch;
   assign.id = m->jobs->ids[a.job];
-  assign.hint = nsl_farm_hint_of(m->jobs, a.job);
+  assign.hint = nsl_farm_hint_of(m->jobs, &a);
   m->o->assigned(m->o->ctx, a.job, a.attempt, w + 1);
   order(m, w, &assign);
   return 1;

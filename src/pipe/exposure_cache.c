@@ -11,7 +11,8 @@ typedef struct entry {
   nsl_exposure *exposure;
   char *path;
   int64_t size_bytes, mtime_ns;
-  int in_use;
+  int users;  /* a tile that is measured and one that is read ahead may share it */
+  int doomed; /* it could not be read: closed with its last user */
 } entry;
 
 struct nsl_exposure_cache {
@@ -48,11 +49,11 @@ static void shrink(nsl_exposure_cache *cache)
 {
   int kept = 0;
   for (entry **at = &cache->entries; *at;) {
-    if (!(*at)->in_use && kept >= cache->capacity) {
+    if (!(*at)->users && ((*at)->doomed || kept >= cache->capacity)) {
       drop(at);
       continue;
     }
-    kept += !(*at)->in_use;
+    kept += !(*at)->users;
     at = &(*at)->next;
   }
 }
@@ -61,9 +62,10 @@ static entry *take(nsl_exposure_cache *cache, const char *path, int64_t size_byt
 {
   for (entry **at = &cache->entries; *at; at = &(*at)->next) {
     entry *e = *at;
-    if (e->in_use || strcmp(e->path, path) != 0) { continue; }
+    if (e->doomed || strcmp(e->path, path) != 0) { continue; }
     if (e->size_bytes != size_bytes || e->mtime_ns != mtime_ns) {
-      drop(at);
+      e->doomed = 1;
+      if (!e->users) { drop(at); }
       return NULL;
     }
     *at = e->next;
@@ -84,7 +86,7 @@ nsl_status nsl_exposure_cache_open(nsl_exposure_cache *cache, const char *path, 
   NSL_TRY(nsl_file_stat(path, &size_bytes, &mtime_ns, err));
   entry *known = take(cache, path, size_bytes, mtime_ns);
   if (known) {
-    known->in_use = 1;
+    known->users++;
     *out = known->exposure;
     return NSL_OK;
   }
@@ -93,7 +95,7 @@ nsl_status nsl_exposure_cache_open(nsl_exposure_cache *cache, const char *path, 
   NSL_TRY(nsl_exposure_open(path, inst, &e->exposure, err));
   e->size_bytes = size_bytes;
   e->mtime_ns = mtime_ns;
-  e->in_use = 1;
+  e->users = 1;
   e->next = cache->entries;
   cache->entries = e;
   *out = e->exposure;
@@ -114,8 +116,8 @@ void nsl_exposure_cache_return(nsl_exposure_cache *cache, nsl_exposure *exposure
   }
   for (entry **at = &cache->entries; *at; at = &(*at)->next) {
     if ((*at)->exposure != exposure) { continue; }
-    (*at)->in_use = 0;
-    if (!keep) { drop(at); }
+    (*at)->users--;
+    (*at)->doomed |= !keep;
     break;
   }
   shrink(cache);

@@ -218,6 +218,26 @@ static nsl_status read_windows(nsl_stamper *s, nsl_error *err)
   return st;
 }
 
+nsl_status nsl_stamper_announce(nsl_stamper *s, nsl_error *err)
+{
+  nsl_status st = NSL_OK;
+  size_t n_sources = s->scene.task->n_sources;
+  double start = nsl_clock_s();
+  nsl_cutout *cutouts = calloc(n_sources + 1, sizeof *cutouts);
+  if (!cutouts) { return nsl_fail(err, NSL_E_NOMEM, "out of memory for stamps"); }
+  for (size_t f = 0; f < s->scene.n_fields && st == NSL_OK; f++) {
+    size_t n = 0;
+    for (size_t i = 0; i < n_sources; i++) {
+      window_plan w;
+      if (plan_window(s, i, (int)f, &w)) { cutouts[n++] = (nsl_cutout){.x0 = w.x0, .y0 = w.y0, .w = w.w, .h = w.h}; }
+    }
+    if (n) { st = nsl_exposure_announce(s->scene.fields[f].exposure, n, cutouts, err); }
+  }
+  free(cutouts);
+  s->cost.io_s += nsl_clock_s() - start;
+  return st;
+}
+
 /* ---- one source ---- */
 
 /* Does the spectrum between the band's limits lie on both sides of a boundary between gratings? */

@@ -13,6 +13,12 @@
 #include "noslit/pipe/made_by.h"
 #include "noslit/pipe/stamper.h"
 
+/* A tile about to be measured: its task and open exposures. Stands still, since the stamper refers to the task. */
+typedef struct {
+  nsl_tile_task task;
+  nsl_stamper *stamper;
+} prepared;
+
 struct nsl_tile_runner {
   const nsl_config *cfg;
   const nsl_log *log;
@@ -22,6 +28,7 @@ struct nsl_tile_runner {
   nsl_stamp_set batch;
   size_t batch_size;
   nsl_tile_expectation expected;
+  prepared *ahead; /* the tile that will probably come next; NULL: none */
 };
 
 nsl_status nsl_tile_runner_new(const nsl_config *cfg, const nsl_log *log, nsl_tile_runner **out, nsl_error *err)
@@ -53,9 +60,32 @@ cleanup:
   return st;
 }
 
+static void prepared_free(prepared *p)
+{
+  if (!p) { return; }
+  nsl_stamper_free(p->stamper); /* before its task */
+  nsl_tile_task_free(&p->task);
+  free(p);
+}
+
+static nsl_status prepare(nsl_tile_runner *r, nsl_tile_id tile, prepared **out, nsl_error *err)
+{
+  nsl_status st = NSL_OK;
+  prepared *p = calloc(1, sizeof *p);
+  if (!p) { NSL_THROW(err, NSL_E_NOMEM, "tile %lld: no memory", (long long)tile); }
+  NSL_TRY(nsl_plan_task(r->cfg, tile, &p->task, err));
+  NSL_TRY(nsl_stamper_new(r->cfg, r->inst, &p->task, r->exposures, r->log, &p->stamper, err));
+  *out = p;
+  p = NULL;
+cleanup:
+  prepared_free(p);
+  return st;
+}
+
 void nsl_tile_runner_free(nsl_tile_runner *r)
 {
   if (!r) { return; }
+  prepared_free(r->ahead);
   nsl_stamp_set_free(&r->batch);
   nsl_infer_free(r->infer);
   nsl_exposure_cache_free(r->exposures);
@@ -96,34 +126,39 @@ static void flag_from_catalogue(const nsl_tile_task *task, nsl_rows *rows)
   }
 }
 
-static nsl_status measure(nsl_tile_runner *r, const nsl_tile_task *task, nsl_beat *beat, void *ctx, nsl_rows *rows,
+/* Best effort: what goes wrong here goes wrong again, and is said, when the tile's turn comes. */
+static void read_ahead(nsl_tile_runner *r, nsl_tile_id next)
+{
+  nsl_error ignored = NSL_ERROR_INIT;
+  if (next < 0 || r->ahead || prepare(r, next, &r->ahead, &ignored) != NSL_OK) { return; }
+  nsl_stamper_announce(r->ahead->stamper, &ignored);
+}
+
+static nsl_status measure(nsl_tile_runner *r, prepared *tile, nsl_tile_id next, nsl_beat *beat, void *ctx, nsl_rows *rows,
                           nsl_tile_head *head, nsl_error *err)
 {
   nsl_status st = NSL_OK;
-  nsl_stamper *stamper = NULL;
-  double t0 = nsl_clock_s();
-  NSL_TRY(nsl_stamper_new(r->cfg, r->inst, task, r->exposures, r->log, &stamper, err));
-  head->stamp_s += nsl_clock_s() - t0;
+  const nsl_tile_task *task = &tile->task;
   /* Batches of a fixed size from the tile's first source: nothing else may decide which stamps share one. */
   for (size_t first = 0; first < task->n_sources; first += r->batch_size) {
     size_t n = task->n_sources - first < r->batch_size ? task->n_sources - first : r->batch_size;
     double t1 = nsl_clock_s();
-    NSL_TRY(nsl_stamper_make(stamper, first, n, &r->batch, err));
+    NSL_TRY(nsl_stamper_make(tile->stamper, first, n, &r->batch, err));
     double t2 = nsl_clock_s();
     head->stamp_s += t2 - t1;
     if (beat && beat(ctx)) {
       NSL_THROW(err, NSL_E_DRAINED, "tile %lld: given up on request, after %zu of %zu sources", (long long)task->tile, first,
                 task->n_sources);
     }
+    read_ahead(r, next); /* once, behind this tile's first reads */
     NSL_TRY(nsl_infer_run(r->infer, &r->batch, rows, first, err));
     head->infer_s += nsl_clock_s() - t2;
   }
-  const nsl_stamper_cost *cost = nsl_stamper_spent(stamper);
+  const nsl_stamper_cost *cost = nsl_stamper_spent(tile->stamper);
   head->io_s = cost->io_s;
   head->bytes_read = cost->bytes_read;
   head->n_exposures_lost = cost->exposures_lost;
 cleanup:
-  nsl_stamper_free(stamper);
   return st;
 }
 
@@ -146,29 +181,43 @@ static void fill_provenance(const nsl_tile_runner *r, const nsl_tile_task *task,
   snprintf(head->host, sizeof head->host, "%s", nsl_program_host());
 }
 
-nsl_status nsl_tile_run(nsl_tile_runner *r, nsl_tile_id tile, int attempt, nsl_beat *beat, void *ctx, nsl_tile_head *head,
-                        nsl_error *err)
+/* What was prepared, if it is this tile. */
+static nsl_status take_tile(nsl_tile_runner *r, nsl_tile_id tile, prepared **out, nsl_error *err)
+{
+  prepared *ahead = r->ahead;
+  r->ahead = NULL;
+  if (ahead && ahead->task.tile == tile) {
+    *out = ahead;
+    return NSL_OK;
+  }
+  prepared_free(ahead);
+  return prepare(r, tile, out, err);
+}
+
+nsl_status nsl_tile_run(nsl_tile_runner *r, nsl_tile_id tile, nsl_tile_id next, int attempt, nsl_beat *beat, void *ctx,
+                        nsl_tile_head *head, nsl_error *err)
 {
   nsl_status st = NSL_OK;
-  nsl_tile_task task = {0};
+  prepared *p = NULL;
   nsl_rows rows = {0};
   char *path = NULL;
   double wall0 = nsl_clock_s(), cpu0 = nsl_clock_cpu_s();
-  NSL_TRY(nsl_plan_task(r->cfg, tile, &task, err));
-  fill_provenance(r, &task, attempt, head);
-  path = nsl_tile_file_path(r->expected.workdir, task.order, tile);
-  if (!path || !nsl_rows_alloc(&rows, task.n_sources, &nsl_infer_model(r->infer)->grid)) {
-    NSL_THROW(err, NSL_E_NOMEM, "tile %lld: no memory for %zu rows", (long long)tile, task.n_sources);
+  NSL_TRY(take_tile(r, tile, &p, err));
+  fill_provenance(r, &p->task, attempt, head);
+  head->stamp_s = nsl_clock_s() - wall0;
+  path = nsl_tile_file_path(r->expected.workdir, p->task.order, tile);
+  if (!path || !nsl_rows_alloc(&rows, p->task.n_sources, &nsl_infer_model(r->infer)->grid)) {
+    NSL_THROW(err, NSL_E_NOMEM, "tile %lld: no memory for %zu rows", (long long)tile, p->task.n_sources);
   }
-  fill_from_catalogue(&task, &rows);
-  NSL_TRY(measure(r, &task, beat, ctx, &rows, head, err));
-  flag_from_catalogue(&task, &rows);
+  fill_from_catalogue(&p->task, &rows);
+  NSL_TRY(measure(r, p, next, beat, ctx, &rows, head, err));
+  flag_from_catalogue(&p->task, &rows);
   head->wall_s = nsl_clock_s() - wall0;
   head->cpu_s = nsl_clock_cpu_s() - cpu0;
   NSL_TRY(nsl_tile_write(path, head, &rows, err));
 cleanup:
   nsl_rows_free(&rows);
-  nsl_tile_task_free(&task);
+  prepared_free(p);
   free(path);
   return st;
 }

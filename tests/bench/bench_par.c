@@ -113,7 +113,7 @@ static void step(survey *v)
 static int simulate(survey *v)
 {
   const nsl_sched_options options = {
-      .max_attempts = 3, .lease_min_s = 300, .lease_factor = 10, .speculate_factor = 3, .speculate_min_s = 30};
+      .max_attempts = 3, .lease_min_s = 300, .lease_factor = 10, .speculate_factor = 3, .speculate_min_s = 30, .near_until = 4};
   nsl_error err = NSL_ERROR_INIT;
   v->rng = nsl_rng_make(1, NSL_RNG_TEST, 1, 0);
   v->cost_s = calloc((size_t)v->n_tiles, sizeof *v->cost_s);

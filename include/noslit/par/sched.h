@@ -19,6 +19,10 @@ typedef struct {
   /* Stragglers: with an empty queue an idle worker gets a second lease on a running job, once that has run for longer than
    * max(speculate_min_s, speculate_factor x predicted); the most overdue first. speculate_factor 0: never. */
   double speculate_factor, speculate_min_s;
+  /* Jobs next to each other in the list share exposures. While more than near_until jobs for each live worker are pending, a worker
+   * gets a neighbour of the job it had last, if that is pending and has never failed; after that largest first again, so that the
+   * work ends everywhere at once. 0: never. */
+  double near_until;
 } nsl_sched_options;
 
 typedef enum { NSL_ACT_ASSIGN, NSL_ACT_WAIT, NSL_ACT_STOP } nsl_sched_verb;
@@ -28,6 +32,7 @@ typedef struct {
   int32_t job;     /* index, for ASSIGN */
   int32_t attempt; /* 1-based */
   uint32_t epoch;  /* fence: must come back with the answer */
+  int32_t next;    /* the job this worker will probably be given after it, or -1; a guess, no lease */
 } nsl_sched_action;
 
 /* n_jobs jobs with predicted costs (dealt out largest first unless cost is NULL; ties by index; a job that failed before goes

@@ -24,6 +24,8 @@ typedef struct {
 nsl_status nsl_stamper_new(const nsl_config *cfg, const nsl_instrument *inst, const nsl_tile_task *task, nsl_exposure_cache *cache,
                            const nsl_log *log, nsl_stamper **out, nsl_error *err);
 void nsl_stamper_free(nsl_stamper *s);
+/* Tells the system which pixels nsl_stamper_make will ask for, so that it can fetch them in the meantime. */
+nsl_status nsl_stamper_announce(nsl_stamper *s, nsl_error *err);
 /* Stamps of the task's sources [first, first+n) into set (cleared first; capacity >= n). A source that cannot be measured
  * gets an empty stamp with flags. */
 nsl_status nsl_stamper_make(nsl_stamper *s, size_t first, size_t n, nsl_stamp_set *set, nsl_error *err);

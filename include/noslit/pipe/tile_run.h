@@ -34,9 +34,10 @@ int64_t nsl_tile_runner_row_bytes(const nsl_tile_runner *r); /* of a tile file a
  * NSL_E_DRAINED. */
 typedef int nsl_beat(void *ctx);
 /* Makes and publishes the tile's file. The rows are those of the measured sources, sorted by object_id; one that cannot be measured
- * keeps its row with flags. head (not NULL) receives what was written. */
-nsl_status nsl_tile_run(nsl_tile_runner *r, nsl_tile_id tile, int attempt, nsl_beat *beat, void *ctx, nsl_tile_head *head,
-                        nsl_error *err);
+ * keeps its row with flags. head (not NULL) receives what was written. next: the tile that will probably come after it, or -1; its
+ * exposures are opened and its pixels announced to the system while this one computes. */
+nsl_status nsl_tile_run(nsl_tile_runner *r, nsl_tile_id tile, nsl_tile_id next, int attempt, nsl_beat *beat, void *ctx,
+                        nsl_tile_head *head, nsl_error *err);
 
 /* Is the tile's file there, whole, and made by this configuration, model, instrument and input? */
 typedef enum { NSL_TILE_DONE, NSL_TILE_MISSING, NSL_TILE_CORRUPT, NSL_TILE_STALE } nsl_tile_state;

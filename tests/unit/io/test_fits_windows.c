@@ -1,8 +1,11 @@
 /* Many windows at once: the same pixels as read whole by cfitsio, from plain, tiled and gzipped files; a damaged one is told. */
 #include "unit/test_support.h"
 
+#include <fcntl.h>
 #include <fitsio.h>
 #include <math.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "noslit/io/fits.h"
@@ -94,6 +97,60 @@ static void test_the_same_pixels(void **state)
   remove("windows.fits");
 }
 
+/* How many pages of the file are in memory. */
+static size_t pages_in_memory(const char *path, size_t *n_pages)
+{
+  struct stat info;
+  int fd = open(path, O_RDONLY);
+  assert_int_equal(fstat(fd, &info), 0);
+  *n_pages = ((size_t)info.st_size + 4095) / 4096;
+  unsigned char *in_memory = calloc(*n_pages, 1);
+  void *map = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_SHARED, fd, 0);
+  size_t n = 0;
+  if (map != MAP_FAILED && mincore(map, (size_t)info.st_size, in_memory) == 0) {
+    for (size_t i = 0; i < *n_pages; i++) { n += in_memory[i] & 1; }
+  }
+  munmap(map, (size_t)info.st_size);
+  close(fd);
+  free(in_memory);
+  return n;
+}
+
+static void forget(const char *path)
+{
+  int fd = open(path, O_RDONLY);
+  fsync(fd);
+  posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+  close(fd);
+}
+
+/* Announced windows are fetched by the system, without anybody reading them. */
+static void test_announced_pages_come(void **state)
+{
+  (void)state;
+  for (int compressed = 0; compressed < 2; compressed++) {
+    nsl_fits *f;
+    nsl_fits_window w = {0, 100, NX, 40, NULL};
+    size_t n_pages, before, after;
+    write_file("ahead.fits", NX, compressed);
+    assert_ok(nsl_fits_open("ahead.fits", &f, &test_err));
+    long nx, ny;
+    int hdu = 1 + compressed;
+    assert_ok(nsl_fits_image_size(f, hdu, &nx, &ny, &test_err));
+    forget("ahead.fits");
+    before = pages_in_memory("ahead.fits", &n_pages);
+    if (before > n_pages / 3) { /* this file system keeps everything in memory: nothing can be seen here */
+      nsl_fits_close(f);
+      continue;
+    }
+    nsl_fits_announce(f, hdu, 1, &w);
+    for (int tries = 0; (after = pages_in_memory("ahead.fits", &n_pages)) < before + 8 && tries < 200; tries++) { usleep(20000); }
+    assert_true(after >= before + 8);
+    nsl_fits_close(f);
+  }
+  remove("ahead.fits");
+}
+
 static void test_a_cut_file_is_told(void **state)
 {
   (void)state;
@@ -114,6 +171,7 @@ static void test_a_cut_file_is_told(void **state)
 
 int main(void)
 {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_the_same_pixels), cmocka_unit_test(test_a_cut_file_is_told)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_the_same_pixels), cmocka_unit_test(test_announced_pages_come),
+                                     cmocka_unit_test(test_a_cut_file_is_told)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -31,6 +31,42 @@ static void costliest_first(void **state)
   nsl_sched_free(s);
 }
 
+/* Answers a lease and asks for the next. */
+static nsl_sched_action done_and_next(nsl_sched *s, int w, nsl_sched_action a, double now_s)
+{
+  assert_int_equal(nsl_sched_finished(s, w, a.job, a.epoch, NSL_ANSWER_DONE, now_s), 1);
+  return nsl_sched_request(s, w, now_s);
+}
+
+static void neighbours_follow_each_other_while_much_is_pending(void **state)
+{
+  (void)state;
+  const double cost[] = {1, 1, 9, 2, 7, 3, 8, 1, 1, 1};
+  nsl_sched_options o = plain;
+  o.near_until = 2;
+  nsl_sched *s = make(10, cost, 2, &o);
+  nsl_sched_mark_failures(s, 5, 1);
+  nsl_sched_action a = nsl_sched_request(s, 0, 0), b = nsl_sched_request(s, 1, 0);
+  assert_int_equal(a.job, 2); /* the costliest */
+  assert_int_equal(a.next, 3);
+  assert_int_equal(b.job, 6);
+  assert_int_equal(b.next, 7);
+  a = done_and_next(s, 0, a, 1);
+  assert_int_equal(a.job, 3);
+  assert_int_equal(a.next, 4);
+  a = done_and_next(s, 0, a, 2);
+  assert_int_equal(a.job, 4);
+  assert_int_equal(a.next, -1); /* 5 has failed before, 3 is done */
+  b = done_and_next(s, 1, b, 3);
+  assert_int_equal(b.job, 7);
+  b = done_and_next(s, 1, b, 4);
+  assert_int_equal(b.job, 8);   /* 5 were pending: more than 2 for each of 2 */
+  assert_int_equal(b.next, -1); /* 4 are not */
+  b = done_and_next(s, 1, b, 5);
+  assert_int_equal(b.job, 0); /* largest first again, ties by index: not 9 */
+  nsl_sched_free(s);
+}
+
 static void no_jobs_and_more_workers_than_jobs(void **state)
 {
   (void)state;
@@ -316,7 +352,8 @@ static void random_sequences_keep_the_invariants_and_end(void **state)
                            .lease_min_s = nsl_rng_range(&r, 1, 20),
                            .lease_factor = 2,
                            .speculate_factor = (double)nsl_rng_below(&r, 2),
-                           .speculate_min_s = 1};
+                           .speculate_min_s = 1,
+                           .near_until = (double)nsl_rng_below(&r, 3)};
     w.s = make(w.n_jobs, cost, w.n_workers, &o);
     for (int j = 0; j < w.n_jobs; j++) {
       if (nsl_rng_below(&r, 8) == 0) { nsl_sched_mark_failures(w.s, j, 1 + (int)nsl_rng_below(&r, 3)); }
@@ -339,6 +376,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(costliest_first),
+      cmocka_unit_test(neighbours_follow_each_other_while_much_is_pending),
       cmocka_unit_test(no_jobs_and_more_workers_than_jobs),
       cmocka_unit_test(a_failing_job_goes_behind_and_is_quarantined),
       cmocka_unit_test(a_silent_worker_loses_its_lease_and_its_late_answer_is_fenced_off),

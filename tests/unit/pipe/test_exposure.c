@@ -212,12 +212,39 @@ static void open_exposures_are_kept_and_watched(void **state)
   free(other);
 }
 
+/* A tile that is measured and the next one, read ahead, share an exposure. */
+static void two_users_share_an_open_exposure(void **state)
+{
+  (void)state;
+  toy_exposure t = {.name = "shared.fits", .detector = 1, .obsid = "1", .exptime_s = 150, .crpix1 = 600, .crpix2 = 120};
+  char *path = toy_write(dir, &t);
+  nsl_exposure_cache *cache;
+  nsl_exposure *a, *b, *c;
+  assert_ok(nsl_exposure_cache_new(1, &cache, &test_err));
+  assert_ok(nsl_exposure_cache_open(cache, path, inst, &a, &test_err));
+  assert_ok(nsl_exposure_cache_open(cache, path, inst, &b, &test_err));
+  assert_ptr_equal(a, b);
+  nsl_exposure_cache_return(cache, a, 0); /* the first could not read it, the second may still try */
+  float pixel;
+  int32_t dq;
+  assert_ok(nsl_exposure_read(b, 0, 0, 1, 1, &pixel, &pixel, &dq, &test_err));
+  t.exptime_s = 300; /* repaired in the meantime: whoever comes now gets the new file */
+  free(toy_write(dir, &t));
+  assert_ok(nsl_exposure_cache_open(cache, path, inst, &c, &test_err));
+  assert_ptr_not_equal(b, c);
+  assert_true(nsl_exposure_time_s(b) == 150 && nsl_exposure_time_s(c) == 300);
+  nsl_exposure_cache_return(cache, b, 1);
+  nsl_exposure_cache_return(cache, c, 1);
+  nsl_exposure_cache_free(cache);
+  free(path);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(names_are_parsed_leniently),          cmocka_unit_test(good_exposures_are_inspected_and_read),
-      cmocka_unit_test(wrong_exposures_say_what_is_wrong),   cmocka_unit_test(truncated_files_are_found),
-      cmocka_unit_test(open_exposures_are_kept_and_watched),
+      cmocka_unit_test(names_are_parsed_leniently),        cmocka_unit_test(good_exposures_are_inspected_and_read),
+      cmocka_unit_test(wrong_exposures_say_what_is_wrong), cmocka_unit_test(truncated_files_are_found),
+      cmocka_unit_test(two_users_share_an_open_exposure),  cmocka_unit_test(open_exposures_are_kept_and_watched),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

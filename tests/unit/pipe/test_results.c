@@ -153,7 +153,7 @@ static int set_up(void **state)
   assert_ok(nsl_plan_read(cfg, &plan, &test_err));
   assert_int_equal(plan.n_tiles, 1);
   assert_ok(nsl_tile_runner_new(cfg, NULL, &runner, &test_err));
-  assert_ok(nsl_tile_run(runner, plan.tiles[0].tile, 1, NULL, NULL, &head, &test_err));
+  assert_ok(nsl_tile_run(runner, plan.tiles[0].tile, -1, 1, NULL, NULL, &head, &test_err));
   char *path = nsl_tile_file_path(nsl_tile_runner_expects(runner)->workdir, plan.order, plan.tiles[0].tile);
   assert_ok(nsl_tile_read(path, &head, &rows, &test_err));
   assert_int_equal(head.results_version, nsl_results_version);
