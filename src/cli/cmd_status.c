@@ -7,12 +7,14 @@
 #include "command.h"
 #include "noslit/base/fsio.h"
 #include "noslit/base/str.h"
+#include "noslit/base/tally.h"
 #include "noslit/io/json.h"
 #include "noslit/par/ledger.h"
 #include "noslit/pipe/config_load.h"
 
-#define SETTLE_S 5.0 /* the coarsest times of a file system, and clocks that differ */
-#define THREADS 8    /* more than cores: they wait for the file system */
+#define SETTLE_S 5.0  /* the coarsest times of a file system, and clocks that differ */
+#define SILENT_S 60.0 /* a run that has not said how far it is for so long is no longer believed to be at work */
+#define THREADS 8     /* more than cores: they wait for the file system */
 
 enum { DONE, MISSING, CORRUPT, STALE, QUARANTINED, N_STATES };
 static const char *const state_names[N_STATES] = {"done", "missing", "corrupt", "stale", "quarantined"};
@@ -29,9 +31,9 @@ typedef struct {
   unsigned char *chosen, *state;                /* per planned tile */
   char **why;                                   /* per planned tile; NULL where there is nothing to say */
   int64_t count[N_STATES], rows, orphans, poor; /* poor: done, but an exposure could not be read */
-  int why_wanted, full, json, plan_fresh, proof_valid;
+  int why_wanted, full, ranks, json, plan_fresh, proof_valid;
   char plan_why[NSL_ERROR_TEXT_MAX], no_model[NSL_ERROR_TEXT_MAX];
-  nsl_json *proof, *last_run;
+  nsl_json *proof, *last_run, *running;
 } status;
 
 /* What one thread finds: a stripe of the tiles, since looking is waiting for the file system. Counts are added up afterwards. */
@@ -169,12 +171,27 @@ static nsl_status gather(status *s, nsl_error *err)
   /* The proof speaks of the moment it was written; the files speak of now. */
   s->proof_valid = s->proof_valid && s->plan_fresh && !s->count[MISSING] && !s->count[CORRUPT] && !s->count[STALE];
   s->last_run = nsl_ledger_last_report(s->expects.workdir);
+  s->running = nsl_ledger_progress(s->expects.workdir);
 cleanup:
   return st;
 }
 
+/* Many tiles share few reasons. */
+static void print_summary_of_reasons(const status *s)
+{
+  for (int state = 0; state < N_STATES; state++) {
+    nsl_tally t = {.n = 0};
+    for (size_t i = 0; state != CORRUPT && i < s->plan.n_tiles; i++) {
+      if (s->why[i] && s->state[i] == state && is_meant(s, i)) { nsl_tally_add(&t, s->why[i]); }
+    }
+    for (int k = 0; k < t.n; k++) { printf("%lld %s: %s\n", (long long)t.items[k].count, state_names[state], t.items[k].text); }
+    if (t.others) { printf("%lld %s for other reasons\n", (long long)t.others, state_names[state]); }
+  }
+}
+
 static void print_reasons(const status *s)
 {
+  print_summary_of_reasons(s);
   for (size_t i = 0; i < s->plan.n_tiles; i++) {
     if (s->why[i] && is_meant(s, i)) {
       printf("tile %lld: %s: %s\n", (long long)s->plan.tiles[i].tile, state_names[s->state[i]], s->why[i]);
@@ -184,6 +201,41 @@ static void print_reasons(const status *s)
   for (size_t i = 0; i < s->plan.n_rejected; i++) {
     const nsl_plan_rejected *r = &s->plan.rejected[i];
     printf("source %lld rejected: row %lld: %s\n", (long long)r->id, (long long)r->row, nsl_reject_text(r->reason));
+  }
+}
+
+static void print_ranks(const nsl_json *run)
+{
+  const nsl_json *list = nsl_json_get(run, "per_rank");
+  double elapsed = nsl_json_get_f64(run, "elapsed_s", 0);
+  printf("    rank  tiles    busy     I/O    wait  at tile\n");
+  for (int i = 0; elapsed > 0 && i < nsl_json_length(list); i++) {
+    const nsl_json *r = nsl_json_at(list, i);
+    printf("  %6.0f %6.0f %5.1f %% %5.1f %% %5.1f %%", nsl_json_get_f64(r, "rank", 0), nsl_json_get_f64(r, "tiles", 0),
+           100 * nsl_json_get_f64(r, "busy_s", 0) / elapsed, 100 * nsl_json_get_f64(r, "io_s", 0) / elapsed,
+           100 * nsl_json_get_f64(r, "wait_s", 0) / elapsed);
+    if (nsl_json_get(r, "tile")) { printf("  %.0f for %.0f s", nsl_json_get_f64(r, "tile", 0), nsl_json_get_f64(r, "tile_s", 0)); }
+    printf("\n");
+  }
+}
+
+static void print_running(const status *s)
+{
+  for (int i = 0; i < nsl_json_length(s->running); i++) {
+    const nsl_json *run = nsl_json_at(s->running, i);
+    char age[32], left[32];
+    double age_s = nsl_json_get_f64(run, "age_s", 0), eta_s = nsl_json_get_f64(run, "eta_s", -1);
+    nsl_duration_text(age_s, age, sizeof age);
+    nsl_duration_text(eta_s - age_s, left, sizeof left);
+    printf(age_s < SILENT_S ? "running (%s), said %s ago: " : "a run (%s) was last heard of %s ago, and did not end: ",
+           nsl_json_get_text(run, "select", "all"), age);
+    printf("%.0f of %.0f tiles ended, %.0f made, %.0f attempts failed, %.0f quarantined; %.0f of %.0f workers, busy %.0f %%",
+           nsl_json_get_f64(run, "ended", 0), nsl_json_get_f64(run, "tiles", 0), nsl_json_get_f64(run, "made", 0),
+           nsl_json_get_f64(run, "failed_attempts", 0), nsl_json_get_f64(run, "quarantined", 0),
+           nsl_json_get_f64(run, "workers", 0) - nsl_json_get_f64(run, "workers_lost", 0), nsl_json_get_f64(run, "workers", 0),
+           100 * nsl_json_get_f64(run, "busy", 0));
+    printf(eta_s >= 0 && age_s < SILENT_S ? ", %s left\n" : "\n", left);
+    if (s->ranks) { print_ranks(run); }
   }
 }
 
@@ -216,6 +268,7 @@ static void print_text(const status *s)
            nsl_json_get_text(s->last_run, "code_version", "?"),
            nsl_json_get_f64(s->last_run, "workers_lost", 0) > 0 ? ", workers were lost" : "");
   }
+  print_running(s);
   printf("complete: %s\n", s->proof_valid ? "yes" : "no");
   if (s->why_wanted) { print_reasons(s); }
 }
@@ -260,7 +313,7 @@ static nsl_json *rejected(const status *s)
   return list;
 }
 
-static nsl_status print_json(const status *s, nsl_error *err)
+static nsl_status print_json(status *s, nsl_error *err)
 {
   nsl_json *root = nsl_json_object(), *tiles = nsl_json_object();
   for (int k = 0; k < N_STATES; k++) { nsl_json_set_i64(tiles, state_names[k], s->count[k]); }
@@ -278,6 +331,10 @@ static nsl_status print_json(const status *s, nsl_error *err)
   nsl_json_set_text(root, "checked", s->full ? "content" : "heads");
   if (s->heads) { nsl_json_set_i64(root, "heads_read", (int64_t)nsl_head_index_n_read(s->heads)); }
   nsl_json_set_bool(root, "complete", s->proof_valid);
+  if (s->running) {
+    nsl_json_set(root, "running", s->running);
+    s->running = NULL;
+  }
   if (s->why_wanted) {
     nsl_json_set(root, "why", reasons(s));
     nsl_json_set(root, "left_out", left_out(s));
@@ -294,6 +351,7 @@ static void release(status *s)
   free(s->state);
   nsl_json_free(s->proof);
   nsl_json_free(s->last_run);
+  nsl_json_free(s->running);
   nsl_quarantine_free(&s->quarantine);
   nsl_head_index_free(s->heads);
   nsl_plan_free(&s->plan);
@@ -310,10 +368,11 @@ static int run(nsl_cli *cli)
   const char *path = NULL;
   int n = 0;
   status s = {.cli = cli, .inst = calloc(1, sizeof *s.inst)};
-  const nsl_option options[] = {{"--why", NULL, &s.why_wanted}, {"--full", NULL, &s.full}, {"--json", NULL, &s.json}};
+  const nsl_option options[] = {
+      {"--why", NULL, &s.why_wanted}, {"--full", NULL, &s.full}, {"--ranks", NULL, &s.ranks}, {"--json", NULL, &s.json}};
   if (!s.inst) { NSL_THROW(&err, NSL_E_NOMEM, "no memory"); }
   NSL_TRY(nsl_select_new(&s.select, &err));
-  NSL_TRY(nsl_cli_parse(cli, options, 3, s.select, &path, 1, &n, &err));
+  NSL_TRY(nsl_cli_parse(cli, options, 4, s.select, &path, 1, &n, &err));
   if (!n) { NSL_THROW(&err, NSL_E_USAGE, "which configuration? noslit status CONFIG [SELECT] [--why]"); }
   NSL_TRY(nsl_cli_config(cli, path, &s.cfg, &err));
   NSL_TRY(nsl_config_require(s.cfg, "instrument.file", &err));
@@ -337,5 +396,6 @@ const nsl_command nsl_cmd_status = {
     run,
     "  --why    the reason of each tile that is not done, of each exposure left out, of each source without a tile\n"
     "  --full   read and hash every tile file; else heads, and only of files that changed since the last status\n"
+    "  --ranks  what each rank of a run under way is at: shares of busy, I/O and waiting time\n"
     "  --json   as JSON\n",
 };

@@ -165,7 +165,7 @@ static nsl_status conclude(chief *c, double t_start_s, nsl_run_summary *s, nsl_e
 {
   nsl_status st = NSL_OK;
   nsl_run_ledger *l = &c->ledger;
-  nsl_progress_end(&l->progress, l->made + l->verified + l->quarantined, NULL);
+  nsl_run_progress_end(l, &c->farm.counts);
   summarise(c, s);
   s->wall_s = nsl_clock_s() - t_start_s;
   NSL_TRY(nsl_proof_make(l->expects, &c->plan, l->run_id, &s->complete, err));

@@ -17,7 +17,7 @@ nsl_batch_job nsl_batch_job_here(void);
 typedef struct {
   const nsl_plan_tile **tiles; /* of the plan; sorted by tile */
   int64_t *ids;
-  double *cost_s;
+  double *cost_s; /* predicted; next to nothing for a tile that only has to be verified */
   int32_t *failures;
   nsl_farm_hint *hints;
   int32_t n;
@@ -79,6 +79,8 @@ typedef struct {
   int64_t tiles;
   double busy_s, cpu_s, io_s, stamp_s, infer_s;
   int64_t bytes_read;
+  int32_t job;    /* under way; -1: none */
+  double since_s; /* nsl_clock_s of its start */
 } nsl_rank_use;
 
 typedef struct {
@@ -97,6 +99,8 @@ typedef struct {
   float *made_s;       /* [jobs->n] seconds a tile took when it was made now, else -1 */
   char **why;          /* [jobs->n] last reason of failure */
   int32_t *last_attempt;
+  double made_cost_s, ended_cost_s, to_make_cost_s; /* predicted: of tiles made now; of all that ended; of all there were to make */
+  double t_looked_s, t_progress_s;                  /* at the ranks; progress.json was written */
   int64_t made, verified, quarantined, failed_attempts, rows, exposures_lost;
   int workers_lost_events;
   int proof_removed;
@@ -106,6 +110,10 @@ typedef struct {
 nsl_status nsl_run_ledger_init(nsl_run_ledger *l, nsl_error *err); /* after the caller has set the borrowed members */
 void nsl_run_ledger_free(nsl_run_ledger *l);
 nsl_farm_observer nsl_run_ledger_observer(nsl_run_ledger *l);
+
+/* --- run_progress.c: how far it is, on the terminal, in the log and in progress.json --- */
+void nsl_run_progress_pulse(void *ledger, const nsl_sched_counts *c);
+void nsl_run_progress_end(nsl_run_ledger *l, const nsl_sched_counts *c);
 
 /* --- run_report.c --- */
 nsl_status nsl_run_report_write(const nsl_run_ledger *l, const nsl_farm_outcome *farm, const nsl_run_summary *summary,

@@ -4,7 +4,10 @@
 
 #include "noslit/base/clock.h"
 #include "noslit/base/str.h"
+#include "noslit/base/tally.h"
 #include "par/run_internal.h"
+
+#define VERIFY_S 0.01 /* hashing a file; what has to be made comes first */
 
 typedef struct {
   const nsl_config *cfg;
@@ -16,6 +19,7 @@ typedef struct {
   int32_t *failures;      /* per planned tile */
   unsigned char *settled; /* per planned tile: by an earlier start of this job */
   int max_attempts;
+  nsl_tally reasons; /* why tiles are to be made */
   nsl_run_jobs *out;
 } chooser;
 
@@ -102,13 +106,13 @@ static nsl_status stays_quarantined(chooser *c, size_t i, nsl_tile_state state, 
   return q ? NSL_OK : quarantine_suspect(c, i, err);
 }
 
-static void add_job(chooser *c, size_t i)
+static void add_job(chooser *c, size_t i, int to_make)
 {
   nsl_run_jobs *j = c->out;
   const nsl_plan_tile *t = &c->plan->tiles[i];
   j->tiles[j->n] = t;
   j->ids[j->n] = t->tile;
-  j->cost_s[j->n] = t->cost_s;
+  j->cost_s[j->n] = to_make ? t->cost_s : VERIFY_S;
   j->failures[j->n] = c->failures[i];
   j->hints[j->n] = (nsl_farm_hint){t->input_hash, t->n_sources, is_forced(c, i), -1};
   j->n++;
@@ -133,9 +137,21 @@ static nsl_status choose_tile(chooser *c, size_t i, int named, nsl_error *err)
   st = stays_quarantined(c, i, state, &stays, err);
   if (st != NSL_OK || stays) { return st; }
   if (state != NSL_TILE_DONE) { nsl_debug(c->log, "tile %lld: will be made: %s", (long long)t->tile, why); }
-  c->out->n_to_make += state != NSL_TILE_DONE || is_forced(c, i);
-  add_job(c, i);
+  int to_make = state != NSL_TILE_DONE || is_forced(c, i);
+  c->out->n_to_make += to_make;
+  if (to_make) {
+    nsl_tally_add(&c->reasons, state == NSL_TILE_DONE ? "asked for anew" : state == NSL_TILE_CORRUPT ? "damaged" : why);
+  }
+  add_job(c, i, to_make);
   return NSL_OK;
+}
+
+static void say_reasons(const chooser *c)
+{
+  for (int i = 0; i < c->reasons.n; i++) {
+    nsl_info(c->log, "%lld tiles to make: %s", (long long)c->reasons.items[i].count, c->reasons.items[i].text);
+  }
+  if (c->reasons.others) { nsl_info(c->log, "%lld tiles to make for other reasons", (long long)c->reasons.others); }
 }
 
 nsl_status nsl_run_jobs_make(const nsl_config *cfg, const nsl_plan *plan, const nsl_tile_expectation *e, const nsl_select *select,
@@ -155,6 +171,7 @@ nsl_status nsl_run_jobs_make(const nsl_config *cfg, const nsl_plan *plan, const 
   NSL_TRY(nsl_quarantine_read(e->workdir, &c.quarantine, err));
   NSL_TRY(read_journals(&c, folder, job, err));
   for (size_t i = 0; i < plan->n_tiles; i++) { NSL_TRY(choose_tile(&c, i, named[i], err)); }
+  say_reasons(&c);
   if (out->n_released) { NSL_TRY(nsl_quarantine_remove(e->workdir, out->released, out->n_released, err)); }
 cleanup:
   if (st != NSL_OK) { nsl_run_jobs_free(out); }

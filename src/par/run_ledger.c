@@ -16,7 +16,11 @@ nsl_status nsl_run_ledger_init(nsl_run_ledger *l, nsl_error *err)
   if (!l->ranks || !l->made_s || !l->why || !l->last_attempt) {
     return nsl_fail(err, NSL_E_NOMEM, "no memory for the run's ledger");
   }
-  for (int32_t i = 0; i < l->jobs->n; i++) { l->made_s[i] = -1; }
+  for (int32_t i = 0; i < l->jobs->n; i++) {
+    l->made_s[i] = -1;
+    l->to_make_cost_s += l->jobs->cost_s[i];
+  }
+  for (int r = 0; r < l->n_ranks; r++) { l->ranks[r].job = -1; }
   nsl_progress_start(&l->progress, l->log, "tiles", l->jobs->n);
   return NSL_OK;
 }
@@ -65,6 +69,8 @@ static void assigned(void *ctx, int32_t job, int attempt, int worker)
 {
   nsl_run_ledger *l = ctx;
   l->last_attempt[job] = attempt;
+  l->ranks[worker].job = job;
+  l->ranks[worker].since_s = nsl_clock_s();
   nsl_journal_add(l->journal, "assign", l->jobs->ids[job], attempt, worker, -1, NULL);
   nsl_journal_flush(l->journal, 0); /* before the worker can die of it */
 }
@@ -86,6 +92,7 @@ static void book(nsl_run_ledger *l, const nsl_farm_answer *a)
   use->infer_s += r->infer_s;
   use->bytes_read += r->bytes_read;
   l->made++;
+  l->made_cost_s += l->jobs->cost_s[a->job];
   l->rows += r->rows;
   l->exposures_lost += r->exposures_lost;
   l->made_s[a->job] = (float)r->wall_s;
@@ -98,6 +105,8 @@ static void answered(void *ctx, const nsl_farm_answer *a)
 {
   nsl_run_ledger *l = ctx;
   int64_t tile = l->jobs->ids[a->job];
+  if (l->ranks[a->worker].job == a->job) { l->ranks[a->worker].job = -1; }
+  if (a->ended && !a->fenced) { l->ended_cost_s += l->jobs->cost_s[a->job]; }
   if (!l->proof_removed && !(a->result && a->result->was_done)) { /* something was not as the proof says */
     nsl_proof_remove(l->expects->workdir);
     l->proof_removed = 1;
@@ -136,6 +145,8 @@ static void lost(void *ctx, int worker, int32_t job, int ended, const char *why)
   nsl_run_ledger *l = ctx;
   char text[256];
   l->workers_lost_events++;
+  l->ranks[worker].job = -1;
+  if (ended && job >= 0) { l->ended_cost_s += l->jobs->cost_s[job]; }
   if (job < 0) {
     nsl_warn(l->log, "worker %d is lost: %s", worker, why);
     nsl_journal_add(l->journal, "gone", -1, -1, worker, -1, why);
@@ -148,19 +159,7 @@ static void lost(void *ctx, int worker, int32_t job, int ended, const char *why)
   if (ended) { put_in_quarantine(l, job); }
 }
 
-static void pulse(void *ctx, const nsl_sched_counts *c)
-{
-  nsl_run_ledger *l = ctx;
-  char note[96] = "";
-  size_t n = 0;
-  if (c->quarantined) { n += (size_t)snprintf(note + n, sizeof note - n, "%d quarantined, ", c->quarantined); }
-  if (c->lost_workers) { n += (size_t)snprintf(note + n, sizeof note - n, "%d workers lost, ", c->lost_workers); }
-  if (n > 2) { note[n - 2] = '\0'; }
-  nsl_progress_update(&l->progress, c->done + c->quarantined, note);
-  nsl_journal_flush(l->journal, 0);
-}
-
 nsl_farm_observer nsl_run_ledger_observer(nsl_run_ledger *l)
 {
-  return (nsl_farm_observer){l, stop_asked, assigned, answered, lost, pulse};
+  return (nsl_farm_observer){l, stop_asked, assigned, answered, lost, nsl_run_progress_pulse};
 }

@@ -21,11 +21,12 @@ void nsl_log_write(const nsl_log *log, nsl_log_level level, const char *fmt, ...
 #define nsl_warn(log, ...) nsl_log_write((log), NSL_LOG_WARN, __VA_ARGS__)
 #define nsl_debug(log, ...) nsl_log_write((log), NSL_LOG_DEBUG, __VA_ARGS__)
 
-/* Progress of a long command: a self-overwriting line on a terminal, a plain line every ~10 s in a log. */
+/* Progress of a long command: a self-overwriting line on a terminal; in a log a plain line every 10 s, later every minute. */
 typedef struct {
   const nsl_log *log;
-  const char *what; /* "tiles" */
-  double t_start_s, t_last_s;
+  const char *what;                     /* "tiles" */
+  double t_start_s, t_last_s, t_line_s; /* last: on the terminal, line: in a log */
+  double eta_s;                         /* what is left, from a caller who knows better than the rate; negative: unknown */
   long total;
   int is_terminal;
 } nsl_progress;
@@ -34,5 +35,7 @@ void nsl_progress_start(nsl_progress *p, const nsl_log *log, const char *what, l
 /* note: short text appended to the line, e.g. "2 failed"; may be NULL. Shows rate and ETA. */
 void nsl_progress_update(nsl_progress *p, long done, const char *note);
 void nsl_progress_end(nsl_progress *p, long done, const char *note);
+/* "45 s", "12 min", "3 h 20 min", "2 d 4 h" */
+void nsl_duration_text(double seconds, char *out, size_t size);
 
 #endif

@@ -12,6 +12,10 @@
 /* The report of the run that ended last, of whatever part; NULL when there is none. Caller frees. */
 nsl_json *nsl_ledger_last_report(const char *workdir);
 
+/* What runs that are under way say of themselves (progress.json, every 10 s), an array; each with "age_s", the seconds since. A run
+ * that died without a word leaves its last word until the next start. NULL when there is none. Caller frees. */
+nsl_json *nsl_ledger_progress(const char *workdir);
+
 /* --- run/quarantine.json --- */
 typedef struct {
   nsl_tile_id tile;
