@@ -8,6 +8,7 @@
 
 #include "noslit/base/clock.h"
 #include "noslit/base/fsio.h"
+#include "noslit/pipe/config_record.h"
 #include "noslit/pipe/ledger_files.h"
 #include "par/run_internal.h"
 #include "par/sched_mpi.h"
@@ -100,6 +101,7 @@ static nsl_status prepare(chief *c, int n_ranks, double t_start_s, nsl_error *er
   nsl_status st = NSL_OK;
   NSL_TRY(make_folders(c, err));
   NSL_TRY(nsl_run_worker_start(&c->worker, err));
+  NSL_TRY(nsl_config_record_keep(nsl_config_text(c->cfg, "survey.workdir"), c->cfg, err));
   NSL_TRY(get_plan(c, err));
   NSL_TRY(nsl_run_jobs_make(c->cfg, &c->plan, nsl_tile_runner_expects(c->worker.runner), c->select, c->ledger.folder,
                             nsl_batch_job_here(), c->log, &c->jobs, err));

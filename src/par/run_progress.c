@@ -1,7 +1,9 @@
 /* How far a run is: one line for people, progress.json for `noslit status`. */
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "noslit/base/clock.h"
@@ -61,16 +63,27 @@ static double eta_s(const nsl_run_ledger *l, const usage *x)
   return fmax(fmax(left, 0) / (x->at_work ? x->at_work : x->workers), x->longest_left_s);
 }
 
+/* Appends to out, behind a comma if there is something already. */
+static void add(char *out, size_t size, const char *format, ...)
+{
+  size_t n = strlen(out);
+  if (n && n + 2 < size) { n += (size_t)snprintf(out + n, size - n, ", "); }
+  va_list ap;
+  va_start(ap, format);
+  vsnprintf(out + n, size - n, format, ap);
+  va_end(ap);
+}
+
 static void note_text(const nsl_run_ledger *l, const nsl_sched_counts *c, const usage *x, char *out, size_t size)
 {
-  size_t n = (size_t)snprintf(out, size, "busy %.0f %%", 100 * fmin(x->busy, 1));
-  if (l->made) { n += (size_t)snprintf(out + n, size - n, " (I/O %.0f %%)", 100 * x->io); }
-  if (x->workers > 1) {
-    n += (size_t)snprintf(out + n, size - n, ", least busy rank %d with %.0f %%", x->laziest, 100 * fmin(x->laziest_busy, 1));
+  out[0] = '\0';
+  if (l->made) {
+    add(out, size, "busy %.0f %% (I/O %.0f %%)", 100 * fmin(x->busy, 1), 100 * x->io);
+    if (x->workers > 1) { add(out, size, "least busy rank %d with %.0f %%", x->laziest, 100 * fmin(x->laziest_busy, 1)); }
   }
-  if (l->failed_attempts) { n += (size_t)snprintf(out + n, size - n, ", %lld failed attempts", (long long)l->failed_attempts); }
-  if (c->quarantined) { n += (size_t)snprintf(out + n, size - n, ", %d quarantined", c->quarantined); }
-  if (c->lost_workers) { snprintf(out + n, size - n, ", %d workers lost", c->lost_workers); }
+  if (l->failed_attempts) { add(out, size, "%lld failed attempts", (long long)l->failed_attempts); }
+  if (c->quarantined) { add(out, size, "%d quarantined", c->quarantined); }
+  if (c->lost_workers) { add(out, size, "%d workers lost", c->lost_workers); }
 }
 
 /* --- progress.json --- */

@@ -10,6 +10,7 @@
 #include "noslit/model/flags.h"
 #include "noslit/nn/blas.h"
 #include "noslit/pipe/config_load.h"
+#include "noslit/pipe/config_record.h"
 #include "noslit/pipe/made_by.h"
 #include "noslit/pipe/stamper.h"
 
@@ -49,6 +50,7 @@ nsl_status nsl_tile_runner_new(const nsl_config *cfg, const nsl_log *log, nsl_ti
   NSL_TRY(nsl_exposure_cache_new((int)nsl_config_int(cfg, "run.exposure_cache"), &r->exposures, err));
   if (!nsl_stamp_set_alloc(&r->batch, r->batch_size)) { NSL_THROW(err, NSL_E_NOMEM, "no memory for %zu stamps", r->batch_size); }
   r->expected = (nsl_tile_expectation){.workdir = nsl_config_text(cfg, "survey.workdir"),
+                                       .cfg = cfg,
                                        .order = (int)nsl_config_int(cfg, "tiles.order"),
                                        .config_hash = nsl_config_science_hash(cfg),
                                        .model_hash = nsl_infer_model(r->infer)->hash,
@@ -231,6 +233,7 @@ void nsl_tile_expectation_make(const nsl_config *cfg, const nsl_instrument *inst
   nsl_net *net;
   nsl_error err = NSL_ERROR_INIT;
   *out = (nsl_tile_expectation){.workdir = nsl_config_text(cfg, "survey.workdir"),
+                                .cfg = cfg,
                                 .order = (int)nsl_config_int(cfg, "tiles.order"),
                                 .config_hash = nsl_config_science_hash(cfg),
                                 .instrument_hash = inst->hash};
@@ -257,8 +260,13 @@ static int what_differs(const nsl_tile_expectation *e, const nsl_plan_tile *tile
 {
   const char *text = NULL;
   if (differs(head->config_hash, e->config_hash)) {
-    text = "the configuration has changed since it was made";
-  } else if (differs(head->model_hash, e->model_hash)) {
+    char change[160] = "";
+    if (e->cfg) { nsl_config_record_compare(e->workdir, head->config_hash, e->config_hash, e->cfg, change, sizeof change); }
+    snprintf(why, size, "the configuration has changed since it was made%s%s%s", change[0] ? " (" : "", change,
+             change[0] ? ")" : "");
+    return 1;
+  }
+  if (differs(head->model_hash, e->model_hash)) {
     text = "it was made with another model";
   } else if (differs(head->instrument_hash, e->instrument_hash)) {
     text = "the instrument file has changed since it was made";

@@ -33,7 +33,11 @@ same_catalogue "$dir/before.hdf5" "$dir/catalogue.hdf5"
 list > "$dir/list1"
 expect 0 mpi 2 "$noslit" run "$dir/survey.yaml" --set run.lease_s=77
 list | diff "$dir/list1" - || fail "an operational key made tiles stale"
-expect 0 mpi 2 "$noslit" run "$dir/survey.yaml" --stale --set run.samples=8
+says "stale: the configuration has changed since it was made \\(run.samples: 16 -> 8\\)$" "$noslit" status "$dir/survey.yaml" --why --set run.samples=8
+says "^$(wc -l < "$dir/list1") stale: the configuration" "$noslit" status "$dir/survey.yaml" --why --set run.samples=8
+expect 0 mpi 2 "$noslit" run "$dir/survey.yaml" --stale --set run.samples=8 2> "$dir/log"
+grep -q "^\[0\] $(wc -l < "$dir/list1") tiles to make: the configuration has changed" "$dir/log" || fail "the log does not say why tiles were made"
+! grep -q $'\r' "$dir/log" || fail "carriage returns in a log"
 [ "$(list | diff "$dir/list1" - | grep -c '^>')" = "$(wc -l < "$dir/list1")" ] || fail "another number of samples did not make every tile stale"
 
 # A program that makes other numbers (noslit_next) finds every tile stale, says which program made it, and will not mix; one whose

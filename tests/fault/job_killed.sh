@@ -6,9 +6,11 @@ wait_for_tiles "$dir" $((1 + RANDOM % 12))
 kill -9 $(ranks_of "$job") "$job"
 finish 20
 unfinished "$dir"
+says "^(running|a run) \\(all\\).* of .* tiles ended" "$noslit" status "$dir/survey.yaml"
 times "$dir" > "$dir/times"
 expect 0 mpi 3 "$noslit" run "$dir/survey.yaml"
 same_as_reference "$dir"
+[ ! -e "$dir/run/progress.json" ] || fail "a run that has ended is said to be under way"
 [ "$(times "$dir" | grep -cFxf "$dir/times")" = "$(wc -l < "$dir/times")" ] || fail "tiles that were done were made again"
 
 # The master alone: its workers notice and leave.

@@ -12,7 +12,8 @@ typedef struct nsl_tile_runner nsl_tile_runner;
 
 /* What a tile's file must say of itself to count as done, apart from its own input hash. */
 typedef struct {
-  const char *workdir; /* borrowed from the configuration */
+  const char *workdir;   /* borrowed from the configuration */
+  const nsl_config *cfg; /* borrowed; NULL: reasons do not say which setting has changed */
   int order;
   nsl_hash config_hash, model_hash, instrument_hash; /* zero: unknown, not compared */
 } nsl_tile_expectation;

@@ -7,8 +7,10 @@
 #include "noslit/base/fsio.h"
 #include "noslit/base/hash.h"
 #include "noslit/base/kv.h"
+#include "noslit/base/log.h"
 #include "noslit/base/rng.h"
 #include "noslit/base/str.h"
+#include "noslit/base/tally.h"
 
 static void test_error_context_is_prepended(void **state)
 {
@@ -148,6 +150,60 @@ static void test_kv_access(void **state)
   assert_int_equal(nsl_kv_i64(&list, &v, &err, "d.%d.id", 2), NSL_E_CONFIG);
 }
 
+static void test_durations_in_words(void **state)
+{
+  (void)state;
+  static const struct {
+    double seconds;
+    const char *text;
+  } cases[] = {{-3, "0 s"},           {0, "0 s"},          {99.4, "99 s"},
+               {100, "2 min"},        {5939, "99 min"},    {6000, "1 h 40 min"},
+               {86399, "24 h 0 min"}, {172800, "2 d 0 h"}, {200000, "2 d 7 h"}};
+  char text[32];
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    nsl_duration_text(cases[i].seconds, text, sizeof text);
+    assert_string_equal(text, cases[i].text);
+  }
+}
+
+/* In a log: whole lines, none of them soon after another, with what the caller knows of the end. */
+static void test_progress_in_a_log(void **state)
+{
+  (void)state;
+  FILE *f = tmpfile();
+  assert_non_null(f);
+  char line[300], rest[8];
+  const nsl_log log = {NSL_LOG_INFO, f, NULL, 3};
+  nsl_progress p;
+  nsl_progress_start(&p, &log, "tiles", 40);
+  nsl_progress_update(&p, 1, "too soon to say");
+  p.t_start_s -= 20;
+  p.t_line_s -= 20;
+  p.eta_s = 7000;
+  nsl_progress_update(&p, 10, "2 failed");
+  nsl_progress_update(&p, 11, "too soon again");
+  rewind(f);
+  assert_non_null(fgets(line, sizeof line, f));
+  assert_string_equal(line, "[3] 10/40 tiles, 0.5/s, 1 h 57 min left, 2 failed\n");
+  assert_null(fgets(rest, sizeof rest, f));
+  fclose(f);
+}
+
+static void test_tally(void **state)
+{
+  (void)state;
+  nsl_tally t = {.n = 0};
+  char text[3] = "a0";
+  for (int i = 0; i < 30; i++) {
+    text[1] = (char)('0' + i % 10);
+    nsl_tally_add(&t, text);
+  }
+  assert_int_equal(t.n, NSL_TALLY_TEXTS);
+  assert_string_equal(t.items[3].text, "a3");
+  assert_int_equal(t.items[3].count, 3);
+  assert_int_equal(t.others, 3 * (10 - NSL_TALLY_TEXTS));
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -159,6 +215,9 @@ int main(void)
       cmocka_unit_test(test_nearest_name),
       cmocka_unit_test(test_write_file_is_atomic_and_says_why_not),
       cmocka_unit_test(test_kv_access),
+      cmocka_unit_test(test_durations_in_words),
+      cmocka_unit_test(test_progress_in_a_log),
+      cmocka_unit_test(test_tally),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
