@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "noslit/base/clock.h"
+#include "noslit/base/fsio.h"
 #include "noslit/base/str.h"
 #include "noslit/pipe/made_by.h"
 #include "par/run_internal.h"
@@ -134,6 +135,20 @@ static nsl_json *tile_counts(const nsl_run_ledger *l, const nsl_run_summary *s, 
   return o;
 }
 
+/* The last run may have had nothing to do; what the others did is worth keeping. */
+static nsl_status keep(const nsl_run_ledger *l, const nsl_json *root, nsl_error *err)
+{
+  nsl_status st = NSL_OK;
+  char *folder = nsl_path_join(l->folder, "reports"), *path = folder ? nsl_strf("%s/%s.json", folder, l->run_id) : NULL;
+  if (!path) { NSL_THROW(err, NSL_E_NOMEM, "no memory for the run's report"); }
+  NSL_TRY(nsl_mkdirs(folder, err));
+  NSL_TRY(nsl_json_write(path, root, err));
+cleanup:
+  free(path);
+  free(folder);
+  return st;
+}
+
 nsl_status nsl_run_report_write(const nsl_run_ledger *l, const nsl_farm_outcome *farm, const nsl_run_summary *s, nsl_error *err)
 {
   nsl_status st = NSL_OK;
@@ -165,6 +180,7 @@ nsl_status nsl_run_report_write(const nsl_run_ledger *l, const nsl_farm_outcome 
   nsl_json_set_f64(root, "imbalance", busy > 0 ? busiest * workers / busy : 1);
   NSL_TRY(add_costs(l, root, err));
   NSL_TRY(nsl_json_write(path, root, err));
+  if (s->tiles_made) { NSL_TRY(keep(l, root, err)); }
 cleanup:
   nsl_json_free(root);
   free(path);

@@ -45,6 +45,18 @@ static void solve(double a[N][N], double b[N])
   }
 }
 
+/* Relative residuals, with the measurement below, love small predictions; core-hours are a sum, which has to come out. */
+static void keep_total(const nsl_plan_tile *tiles, size_t n, double measured, nsl_cost_model *m)
+{
+  double sum = 0;
+  for (size_t i = 0; i < n; i++) { sum += nsl_cost_predict(m, &tiles[i]); }
+  double factor = sum > 0 ? measured / sum : 1;
+  m->per_visit_s *= factor;
+  m->per_source_s *= factor;
+  m->per_exposure_s *= factor;
+  m->per_tile_s *= factor;
+}
+
 /* Least squares of relative residuals, in units of the built-in model scaled to the measured total, with a weak pull towards it. */
 void nsl_cost_fit(const nsl_plan_tile *tiles, const double *seconds, size_t n, nsl_cost_model *out)
 {
@@ -77,6 +89,7 @@ void nsl_cost_fit(const nsl_plan_tile *tiles, const double *seconds, size_t n, n
   solve(a, b);
   for (int k = 0; k < N; k++) { b[k] = fmax(b[k], 0.0) * unit[k]; }
   *out = (nsl_cost_model){b[0], b[1], b[2], b[3], (int64_t)n};
+  keep_total(tiles, n, measured, out);
 }
 
 /* Takes the model of a run's report if more tiles are behind it than behind *best. */
