@@ -57,9 +57,8 @@ workdir=$(realpath -m "$(config_value "$config" survey.workdir)")
 # --- what the plan predicts -------------------------------------------------------------------------------------------------------
 
 predict() { # sets nodes and minutes of a run job, and why
-  local plan core_h longest_s measured calc asked=() w
-  for w in "${words[@]}"; do case $w in --failed | --stale | --force) ;; *) asked+=("$w") ;; esac; done # plan knows no states
-  if [[ ,$stages, =~ ,(simulate|plan), ]] || ! plan=$("$noslit" plan "$config" "${asked[@]}" --json); then
+  local plan core_h longest_s measured calc
+  if [[ ,$stages, =~ ,(simulate|plan), ]] || ! plan=$("$noslit" plan "$config" "${words[@]}" --json); then
     [[ ,$stages, =~ ,(simulate|plan), ]] || exit 1
     nodes=${nodes:-1} minutes=${minutes:-$((max_walltime_h * 60))} why="no plan yet, so nothing is predicted"
     return

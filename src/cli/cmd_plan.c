@@ -4,6 +4,7 @@
 
 #include "command.h"
 #include "noslit/io/json.h"
+#include "noslit/par/choose.h"
 #include "noslit/pipe/config_load.h"
 #include "noslit/pipe/plan.h"
 
@@ -113,7 +114,7 @@ static int run(nsl_cli *cli)
   NSL_TRY(get_plan(cli, cfg, inst, remake, &plan, &made, &err));
   chosen = calloc(plan.n_tiles + 1, 1);
   if (!chosen) { NSL_THROW(&err, NSL_E_NOMEM, "no memory"); }
-  NSL_TRY(nsl_plan_choose(cfg, &plan, select, chosen, &err));
+  NSL_TRY(nsl_choose_tiles(cfg, inst, &plan, select, chosen, &err));
   nsl_cost_model_load(nsl_config_text(cfg, "survey.workdir"), &model);
   totals t = add_up(&plan, chosen);
   if (json) {

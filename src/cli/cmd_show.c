@@ -2,18 +2,22 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "command.h"
 #include "noslit/base/fsio.h"
 #include "noslit/base/str.h"
+#include "noslit/par/choose.h"
 #include "noslit/pipe/truth.h"
 #include "python_tool.h"
 #include "show_output.h"
 
 typedef struct {
   const char *catalogue, *config, *png, *truth, *truth_where;
+  nsl_select *select;
   int64_t id;
+  int list; /* what the selection names, a line each, and not one source */
 } arguments;
 
 static nsl_status parse(nsl_cli *cli, arguments *a, nsl_error *err)
@@ -21,21 +25,33 @@ static nsl_status parse(nsl_cli *cli, arguments *a, nsl_error *err)
   nsl_status st = NSL_OK;
   const char *id = NULL;
   int n = 0;
-  nsl_select *select = NULL;
   const nsl_option options[] = {{"--id", &id, NULL},
                                 {"--config", &a->config, NULL},
                                 {"--png", &a->png, NULL},
                                 {"--truth", &a->truth, NULL},
                                 {"--truth-hdu", &a->truth_where, NULL}};
-  NSL_TRY(nsl_select_new(&select, err));
-  NSL_TRY(nsl_cli_parse(cli, options, sizeof options / sizeof *options, select, &a->catalogue, 1, &n, err));
+  NSL_TRY(nsl_select_new(&a->select, err));
+  NSL_TRY(nsl_cli_parse(cli, options, sizeof options / sizeof *options, a->select, &a->catalogue, 1, &n, err));
   const int64_t *ids;
-  size_t n_ids = nsl_select_sources(select, &ids);
+  size_t n_ids = nsl_select_sources(a->select, &ids);
   if (id && !nsl_parse_i64(id, &a->id)) { NSL_THROW(err, NSL_E_USAGE, "--id %s: an identifier is an integer", id); }
-  if (!id && n_ids == 1) { a->id = ids[0]; }
-  if (!n || (!id && n_ids != 1)) { NSL_THROW(err, NSL_E_USAGE, "noslit show CATALOGUE --id N: one catalogue and one source"); }
+  if (!n) { NSL_THROW(err, NSL_E_USAGE, "which catalogue? noslit show CATALOGUE --id N, or SELECT for a list"); }
+  char *text = nsl_select_text(a->select);
+  char *only = n_ids == 1 ? nsl_strf("--source %lld", (long long)ids[0]) : NULL;
+  int one_source = only && text && !strcmp(only, text);
+  a->list = !id && !one_source;
+  if (one_source && !id) { a->id = ids[0]; }
+  free(only);
+  free(text);
+  int part;
+  if (a->list && (nsl_select_is_all(a->select) || nsl_select_part(a->select, &part))) {
+    NSL_THROW(err, NSL_E_USAGE, "noslit show CATALOGUE --id N for one source, or tiles, regions, exposures, sources for a list");
+  }
+  if (a->list && (a->png || a->truth)) { NSL_THROW(err, NSL_E_USAGE, "--png and --truth go with one source: --id N"); }
+  if (nsl_select_needs_plan(a->select) && !a->config) {
+    NSL_THROW(err, NSL_E_USAGE, "--exposure, --failed and --stale name tiles of a survey: give its --config CONFIG");
+  }
 cleanup:
-  nsl_select_free(select);
   return st;
 }
 
@@ -94,6 +110,12 @@ static int run(nsl_cli *cli)
   double z_true = NAN;
   NSL_TRY(parse(cli, &a, &err));
   NSL_TRY(nsl_catalogue_open(a.catalogue, &c, &err));
+  if (a.list) {
+    if (a.config) { NSL_TRY(nsl_cli_config(cli, a.config, &cfg, &err)); }
+    if (nsl_select_needs_plan(a.select)) { NSL_TRY(nsl_select_resolve(cfg, a.select, &err)); }
+    NSL_TRY(nsl_show_list(c, a.select, &err));
+    goto cleanup;
+  }
   NSL_TRY(nsl_card_find(c, a.catalogue, a.id, &rows, &row, &err));
   if (a.truth) { NSL_TRY(find_truth(&a, &z_true, &err)); }
   NSL_TRY(nsl_show_print(c, &rows, row, z_true, &err));
@@ -101,6 +123,7 @@ static int run(nsl_cli *cli)
   fflush(stdout);
   if (cfg || a.png) { NSL_TRY(draw(cli, &a, &rows, z_true, cfg, &err)); }
 cleanup:
+  nsl_select_free(a.select);
   nsl_config_free(cfg);
   nsl_rows_free(&rows);
   nsl_catalogue_close(c);
@@ -109,11 +132,12 @@ cleanup:
 
 const nsl_command nsl_cmd_show = {
     "show",
-    "CATALOGUE --id N",
-    "one source: redshift, PDF, flags, provenance, stamp",
+    "CATALOGUE --id N | SELECT",
+    "one source: redshift, PDF, flags, provenance, stamp; or a list",
     0,
     run,
     "  --id N            the source (or --source N)\n"
+    "  SELECT            a list of all sources it names, a line each; --exposure, --failed, --stale with --config\n"
     "  --truth TABLE     its true redshift from a table with identifiers; --truth-hdu X for a part of it\n"
     "  --config CONFIG   make its stamp again from the exposures and list these\n"
     "  --png FILE        a picture: PDF, and with --config the stamps with rest-frame lines\n",

@@ -6,6 +6,7 @@
 #include "command.h"
 #include "noslit/base/fsio.h"
 #include "noslit/base/str.h"
+#include "noslit/par/choose.h"
 #include "noslit/par/validate.h"
 #include "noslit/pipe/card.h"
 #include "python_tool.h"
@@ -29,6 +30,7 @@ static nsl_status parse(nsl_cli *cli, nsl_select *select, nsl_validate_options *
 {
   nsl_status st = NSL_OK;
   const char *catalogue = NULL;
+  nsl_config *cfg = NULL;
   int n = 0;
   const nsl_option options[] = {{"--truth", &o->truth, NULL},
                                 {"--truth-hdu", &o->truth_where, NULL},
@@ -50,12 +52,15 @@ static nsl_status parse(nsl_cli *cli, nsl_select *select, nsl_validate_options *
   if (!n || !o->truth) {
     NSL_THROW(err, NSL_E_USAGE, "noslit validate CATALOGUE --truth TABLE: %s", n ? "no truth given" : "no catalogue given");
   }
-  const char *const *obsids;
-  if (nsl_select_failed(select) || nsl_select_stale(select) || nsl_select_exposures(select, &obsids)) {
-    NSL_THROW(err, NSL_E_USAGE,
-              "--failed, --stale and --exposure select tiles of a run; a catalogue knows tiles, regions and sources");
+  if (nsl_select_needs_plan(select)) {
+    if (!a->config) {
+      NSL_THROW(err, NSL_E_USAGE, "--exposure, --failed and --stale name tiles of a survey: give its --config CONFIG");
+    }
+    NSL_TRY(nsl_cli_config(cli, a->config, &cfg, err));
+    NSL_TRY(nsl_select_resolve(cfg, select, err));
+  } else if (a->config && !a->report && nsl_select_is_all(select)) {
+    NSL_THROW(err, NSL_E_USAGE, "--config is for the stamps in the report: give --report DIR too");
   }
-  if (a->config && !a->report) { NSL_THROW(err, NSL_E_USAGE, "--config is for the stamps in the report: give --report DIR too"); }
   double draws = 0, seed = 1;
   NSL_TRY(parse_number("--radius", a->radius, 1e-6, 3600, &o->match_radius_arcsec, err));
   NSL_TRY(parse_number("--min-deltachi2", a->deltachi2, 0, 1e12, &o->min_deltachi2, err));
@@ -66,6 +71,7 @@ static nsl_status parse(nsl_cli *cli, nsl_select *select, nsl_validate_options *
   o->catalogue = catalogue;
   o->select = select;
 cleanup:
+  nsl_config_free(cfg);
   return st;
 }
 
@@ -178,6 +184,7 @@ const nsl_command nsl_cmd_validate = {
     "  --json                the metrics as JSON on stdout\n"
     "  --report DIR          DIR/metrics.json, DIR/matched.h5 and DIR/index.html; with --config CONFIG also\n"
     "                        the stamps of the worst failures, made again from the exposures\n"
+    "  --config CONFIG       of the survey: for that, and for --exposure, --failed and --stale\n"
     "  --require FILE        thresholds in YAML; exit code 1 when one fails:  \"snr_gi>=3\": {sigma_nmad: {max: 0.02}}\n"
     "  --draws N, --seed N   bootstrap (default 200 draws, seed 1; 0 draws for none)\n",
 };

@@ -316,6 +316,15 @@ int nsl_select_position(const nsl_select *s, int order, double ra_deg, double de
   return 0;
 }
 
+int nsl_select_row(const nsl_select *s, int order, int64_t id, double ra_deg, double dec_deg)
+{
+  if (nsl_select_is_all(s)) { return 1; }
+  for (size_t k = 0; k < s->n_sources; k++) {
+    if (s->sources[k] == id) { return 1; }
+  }
+  return nsl_select_position(s, order, ra_deg, dec_deg);
+}
+
 size_t nsl_select_exposures(const nsl_select *s, const char *const **obsids)
 {
   *obsids = (const char *const *)s->exposures;

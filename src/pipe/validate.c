@@ -243,8 +243,8 @@ nsl_status nsl_validate(const nsl_validate_options *o, const nsl_validate_comm *
   int order, n_draws = o->n_draws ? o->n_draws : DRAWS;
   uint32_t n_units;
   int part;
-  if (o->select && (nsl_select_part(o->select, &part) || nsl_select_failed(o->select) || nsl_select_stale(o->select))) {
-    NSL_THROW(err, NSL_E_USAGE, "validate takes tiles, regions and sources; --part, --failed and --stale are for run and status");
+  if (o->select && nsl_select_part(o->select, &part)) {
+    NSL_THROW(err, NSL_E_USAGE, "a part of a run (--part) is nothing to validate; name tiles, regions, exposures or sources");
   }
   *metrics = NULL;
   NSL_TRY(nsl_validation_load(o, comm, log, &v, err));

@@ -36,17 +36,6 @@ static int sources_add(nsl_sources *s, int64_t row, int64_t id, double ra, doubl
   return 1;
 }
 
-static int is_selected(const nsl_select *select, int order, const nsl_rows *rows, size_t i)
-{
-  if (!select || nsl_select_is_all(select)) { return 1; }
-  const int64_t *ids;
-  size_t n = nsl_select_sources(select, &ids);
-  for (size_t k = 0; k < n; k++) {
-    if (ids[k] == rows->object_id[i]) { return 1; }
-  }
-  return nsl_select_position(select, order, rows->ra[i], rows->dec[i]);
-}
-
 static nsl_status skim_catalogue(nsl_catalogue *c, const nsl_select *select, nsl_validation *v, nsl_sources *s, nsl_error *err)
 {
   nsl_status st = NSL_OK;
@@ -57,7 +46,7 @@ static nsl_status skim_catalogue(nsl_catalogue *c, const nsl_select *select, nsl
     int64_t n = total - first < SKIM_ROWS ? total - first : SKIM_ROWS;
     NSL_TRY(nsl_catalogue_read(c, first, n, 0, &rows, err));
     for (int64_t i = 0; i < n; i++) {
-      if (!is_selected(select, order, &rows, (size_t)i)) { continue; }
+      if (select && !nsl_select_row(select, order, rows.object_id[i], rows.ra[i], rows.dec[i])) { continue; }
       v->n_catalogue++;
       v->n_catalogue_no_pdf += (rows.flags[i] & NSL_FLAG_NO_PDF) != 0;
       if (!sources_add(s, first + i, rows.object_id[i], rows.ra[i], rows.dec[i])) {

@@ -31,6 +31,9 @@ int nsl_select_part(const nsl_select *s, int *index); /* N of --part I/N and *in
 int nsl_select_tile(const nsl_select *s, int order, nsl_tile_id tile);
 /* Is a position inside a region? (For validate and show; --tiles needs the order.) */
 int nsl_select_position(const nsl_select *s, int order, double ra_deg, double dec_deg);
+/* Does it name a row of a catalogue: all do, or its source, or its position? --exposure, --failed and --stale name none by
+ * themselves (par/choose.h finds their tiles). */
+int nsl_select_row(const nsl_select *s, int order, int64_t id, double ra_deg, double dec_deg);
 size_t nsl_select_exposures(const nsl_select *s, const char *const **obsids); /* named by --exposure */
 size_t nsl_select_sources(const nsl_select *s, const int64_t **ids);          /* named by --source */
 /* Canonical text, for logs and provenance. Caller frees. */

@@ -12,7 +12,7 @@ typedef struct {
   const char *id_column, *z_column, *ra_column, *dec_column, *snr_column; /* NULL: found by the usual names */
   double match_radius_arcsec; /* used when there is no ID column or by_position is set */
   int by_position;
-  const nsl_select *select; /* NULL for everything */
+  const nsl_select *select; /* NULL for everything; --exposure, --failed, --stale as the tiles they name (par/choose.h) */
   double min_deltachi2;     /* truth rows with a smaller DELTACHI2 are left out; 0 for no cut */
   int n_draws;              /* bootstrap draws; 0 for the default (200), -1 for none */
   uint64_t seed;            /* of the bootstrap */
