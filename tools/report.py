@@ -153,7 +153,7 @@ def redshift_sections(metrics, m, stacked, edge_z):
     """m: matched sources with a PDF, at least two."""
     strips = "Linear within ±0.01, logarithmic beyond."
     bins = "Scatter, bias and outliers; bars are bootstrap errors and bin widths. Pale: fewer than 30 sources."
-    axes = (("snr_gi", "SNR_GI"), ("snr_gv", "SNR_GV"), ("mag", "magnitude [AB]"), ("z", "true redshift"), ("contamination", "contamination"),
+    axes = (("snr_gi", "SNR_GI"), ("snr_gv", "SNR_GV"), ("mag", "magnitude [AB]"), ("z", "true redshift"), ("z_mode", "redshift of the PDF's peak"), ("contamination", "contamination"),
             ("size_arcsec", "half-light radius [arcsec]"), ("wave_error_px", "injected wavelength error [px]"),
             ("wave_error_gv_px", "injected wavelength error, GV [px]"), ("wave_error_gi_px", "injected wavelength error, GI [px]"),
             ("dispersion_error", "injected error of the dispersion"), ("trace_error_px", "injected trace error [px]"),

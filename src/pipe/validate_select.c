@@ -24,6 +24,7 @@ typedef enum {
   SNR_GV,
   MAG,
   Z,
+  Z_MODE,
   SIZE,
   CONTAMINATION,
   N_EXP_GI,
@@ -45,6 +46,7 @@ static const struct {
     [SNR_GV] = {"snr_gv", LIST(snr_edges)},
     [MAG] = {"mag", NULL, 25, 14, 0.5},
     [Z] = {"z", NULL, 21, 0, 0.1},
+    [Z_MODE] = {"z_mode", NULL, 21, 0, 0.1},
     [SIZE] = {"size_arcsec", LIST(size_edges)},
     [CONTAMINATION] = {"contamination", LIST(contamination_edges)},
     [N_EXP_GI] = {"n_exp_gi", LIST(exposure_edges)},
@@ -76,6 +78,8 @@ static double value_of(const nsl_validation *v, int axis, size_t i)
     return m->mag;
   case Z:
     return v->scores[i].z_true;
+  case Z_MODE: /* where perfect PDFs have flat PITs, which they have not in bins of the true redshift */
+    return (double)v->scores[i].z_point;
   case SIZE:
     return m->size_arcsec;
   case CONTAMINATION:

@@ -147,6 +147,17 @@ static void test_document(void **state)
   assert_true(fabs(get(doc, "snr_gi[2,3)", "outlier_0.02") - 0.2) < 1e-12);
   assert_true(get(doc, "flag:contaminated", "n") == 30 && get(doc, "mag[20,20.5)", "n") == 292);
   assert_null(nsl_json_get(doc, "mag[21,21.5)"));
+  double in_z_mode = 0, off = 0; /* outliers lie in other bins of the truth than of the PDF's peak */
+  for (int b = 0; b < 20; b++) {
+    char by_mode[64], by_truth[64];
+    snprintf(by_mode, sizeof by_mode, "z_mode[%g,%g)", b * 0.1, (b + 1) * 0.1);
+    snprintf(by_truth, sizeof by_truth, "z[%g,%g)", b * 0.1, (b + 1) * 0.1);
+    double n_mode = nsl_json_get(doc, by_mode) ? get(doc, by_mode, "n") : 0;
+    double n_truth = nsl_json_get(doc, by_truth) ? get(doc, by_truth, "n") : 0;
+    in_z_mode += n_mode;
+    off += fabs(n_mode - n_truth);
+  }
+  assert_true(in_z_mode == 292 && off > 0);
   /* Injected errors that the table has: every outlier has an odd number. */
   assert_true(get(doc, "psf_error[0.01,0.03)", "n") == 150 && fabs(get(doc, "psf_error[0.01,0.03)", "outlier_0.02") - 0.1) < 1e-12);
   assert_true(get(doc, "psf_error[-0.1,-0.03)", "n") == 142 && get(doc, "psf_error[-0.1,-0.03)", "outlier_0.02") == 0);
