@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "noslit/base/memory.h"
 #include "step.h"
 
 enum { INFERENCE_BLOCK = NSL_LANES, MC_CHUNK_MAX = 128, LARGE_INPUT = 4096 /* floats */, ALIGN = 16 /* floats */ };
@@ -167,7 +168,7 @@ nsl_status nsl_net_plan(nsl_net *net, nsl_error *err)
   size_t result = align(out_size * (size_t)net->max_batch), mc_result = align(out_size * (size_t)net->mc_chunk);
   size_t mc_masks = align((size_t)net->mc_chunk * (size_t)net->mc_chunk); /* [samples][1 + channels] */
   size_t total = out_extent + grad_extent + saved + scratch + temp + result + mc_result + mc_masks;
-  net->arena = aligned_alloc(ALIGN * sizeof(float), align(total) * sizeof(float));
+  net->arena = nsl_alloc_large(align(total) * sizeof(float));
   if (!net->arena) {
     NSL_THROW(err, NSL_E_NOMEM, "a net for batches of %d needs %.0f MB of working memory; take a smaller batch", net->max_batch,
               (double)total * 4e-6);

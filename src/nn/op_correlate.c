@@ -6,13 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "noslit/base/memory.h"
 #include "op.h"
 
 typedef struct {
   nsl_fft plan;
   int n_freq;     /* n / 2 + 1 */
   float *spectra; /* of the weights: [freq][out][in][2] */
-  float *re, *im, *work;
+  float *memory;
+  float *re, *im, *work; /* two planes side by side in either order, and room for two */
 } plan;
 
 enum { L = NSL_LANES };
@@ -62,23 +64,29 @@ static void release(void *prepared)
   if (!p) { return; }
   free(p->plan.twiddle);
   free(p->spectra);
-  free(p->re);
+  free(p->memory);
   free(p);
+}
+
+/* So that there are few stages: 128 is 8 x 4 x 4, 64 is 8 x 8. */
+static int next_radix(int len)
+{
+  int twos = 0;
+  while (len >> twos << twos == len) { twos++; }
+  twos--;
+  if (twos > 0) { return twos == 3 || twos >= 5 ? 8 : twos >= 2 ? 4 : 2; }
+  return len % 3 == 0 ? 3 : 5;
 }
 
 static nsl_status make_fft(nsl_fft *fft, int n, nsl_error *err)
 {
-  static const int radices[] = {4, 2, 3, 5};
   fft->n = n;
   size_t count = 0;
-  for (int len = n, r = 0; len > 1;) {
-    if (len % radices[r] != 0) {
-      r++;
-      continue;
-    }
-    fft->radix[fft->stages++] = radices[r];
-    len /= radices[r];
-    count += 2 * (size_t)len * (size_t)(radices[r] - 1);
+  for (int len = n; len > 1;) {
+    int r = next_radix(len);
+    fft->radix[fft->stages++] = r;
+    len /= r;
+    count += 2 * (size_t)len * (size_t)(r - 1);
   }
   fft->twiddle = malloc(count * sizeof(float));
   if (!fft->twiddle) { return nsl_fail(err, NSL_E_NOMEM, "out of memory for an FFT of length %d", n); }
@@ -107,8 +115,9 @@ static nsl_status prepare(const nsl_node *node, const nsl_shape3 *in, void **pre
   NSL_TRY(make_fft(&p->plan, n, err));
   p->n_freq = n / 2 + 1;
   p->spectra = malloc((size_t)p->n_freq * (size_t)(node->c_out * in[0].c) * 2 * sizeof(float));
-  p->re = malloc(4 * plane * sizeof(float));
-  if (!p->spectra || !p->re) { NSL_THROW(err, NSL_E_NOMEM, "out of memory for the spectra of length %d", n); }
+  p->memory = nsl_alloc_large(4 * plane * sizeof(float));
+  if (!p->spectra || !p->memory) { NSL_THROW(err, NSL_E_NOMEM, "out of memory for the spectra of length %d", n); }
+  p->re = p->memory;
   p->im = p->re + plane;
   p->work = p->im + plane;
   *prepared = p;
@@ -134,6 +143,17 @@ static void copy_lanes(const plan *p, float *to, const float *x, int length)
   size_t n = x ? (size_t)length * L : 0;
   if (x) { memcpy(to, x, n * sizeof *to); }
   memset(to + n, 0, ((size_t)p->plan.n * L - n) * sizeof *to);
+}
+
+/* The planes' FFT, or its inverse times n; the planes may change places with the work. */
+static void transform(const nsl_kernels *kernels, plan *p, int inverse)
+{
+  float **first = inverse ? &p->im : &p->re, **second = inverse ? &p->re : &p->im, *planes = p->re < p->im ? p->re : p->im;
+  if (kernels->fft(&p->plan, *first, *second, p->work)) {
+    *first = p->work;
+    *second = p->work + (size_t)p->plan.n * L;
+    p->work = planes;
+  }
 }
 
 /* After the FFT of a + i b: spectra of a and b (b may be NULL) at frequencies 0 .. n/2, to [freq] rows of step floats. */
@@ -172,8 +192,8 @@ static void join(const plan *p, const float *a, const float *b, size_t step)
 }
 
 /* Spectra of n_c signals of up to LANES elements: signal c of element l at base + l * stride + c * length. */
-static void signals_to_spectra(const nsl_kernels *kernels, const plan *p, nsl_view from, int lanes, int n_c, int length,
-                               int reverse, float *spectra)
+static void signals_to_spectra(const nsl_kernels *kernels, plan *p, nsl_view from, int lanes, int n_c, int length, int reverse,
+                               float *spectra)
 {
   const float *base = from.data;
   size_t stride = from.stride;
@@ -187,14 +207,14 @@ static void signals_to_spectra(const nsl_kernels *kernels, const plan *p, nsl_vi
       put_lanes(p, p->re, base + (size_t)c * (size_t)length, stride, lanes, length, reverse);
       put_lanes(p, p->im, pair ? base + (size_t)(c + 1) * (size_t)length : NULL, stride, lanes, length, reverse);
     }
-    kernels->fft(&p->plan, p->re, p->im, p->work);
+    transform(kernels, p, 0);
     separate(p, spectra + (size_t)c * 2 * L, pair ? spectra + (size_t)(c + 1) * 2 * L : NULL, step);
   }
 }
 
 typedef void signal_sink(const nsl_call *call, int element, int c, const float *plane, int lane, float scale);
 
-static void spectra_to_signals(const nsl_call *call, const plan *p, const float *spectra, int first, int lanes, int n_c,
+static void spectra_to_signals(const nsl_call *call, plan *p, const float *spectra, int first, int lanes, int n_c,
                                signal_sink *sink)
 {
   size_t step = (size_t)n_c * 2 * L;
@@ -202,7 +222,7 @@ static void spectra_to_signals(const nsl_call *call, const plan *p, const float 
   for (int c = 0; c < n_c; c += 2) {
     int pair = c + 1 < n_c;
     join(p, spectra + (size_t)c * 2 * L, pair ? spectra + (size_t)(c + 1) * 2 * L : NULL, step);
-    call->kernels->fft(&p->plan, p->im, p->re, p->work);
+    transform(call->kernels, p, 1);
     for (int l = 0; l < lanes; l++) {
       sink(call, first + l, c, p->re, l, scale);
       if (pair) { sink(call, first + l, c + 1, p->im, l, scale); }
@@ -221,7 +241,7 @@ static void refresh(const nsl_node *node, const nsl_shape3 *in, const nsl_param 
     const float *base = param[0].value + (size_t)first * (size_t)length;
     put_lanes(p, p->re, base, 2 * (size_t)length, even, length, 0);
     put_lanes(p, p->im, base + length, 2 * (size_t)length, odd, length, 0);
-    kernels->fft(&p->plan, p->re, p->im, p->work);
+    transform(kernels, p, 0);
     for (int k = 0; k < p->n_freq; k++) {
       float *to = p->spectra + ((size_t)k * (size_t)count + (size_t)first) * 2;
       size_t at = (size_t)k * L, mirror = (size_t)((p->plan.n - k) % p->plan.n) * L;
@@ -236,12 +256,12 @@ static void refresh(const nsl_node *node, const nsl_shape3 *in, const nsl_param 
 }
 
 /* Adds the signals whose spectra are g [freq][out*in][2] to the weight gradient. */
-static void add_weight_grad(const nsl_call *call, const plan *p, const float *g, int count, int length)
+static void add_weight_grad(const nsl_call *call, plan *p, const float *g, int count, int length)
 {
   float scale = 1.0f / (float)p->plan.n, *grad = call->param[0].grad;
   for (int first = 0; first < count; first += 2 * L) {
     int left = count - first, signals = left < 2 * L ? left : 2 * L;
-    memset(p->re, 0, 2 * (size_t)p->plan.n * L * sizeof(float));
+    memset(p->re < p->im ? p->re : p->im, 0, 2 * (size_t)p->plan.n * L * sizeof(float));
     for (int k = 0; k < p->n_freq; k++) {
       const float *from = g + ((size_t)k * (size_t)count + (size_t)first) * 2;
       size_t at = (size_t)k * L, mirror = (size_t)((p->plan.n - k) % p->plan.n) * L;
@@ -254,7 +274,7 @@ static void add_weight_grad(const nsl_call *call, const plan *p, const float *g,
         p->im[at + l] = ai + br;
       }
     }
-    call->kernels->fft(&p->plan, p->im, p->re, p->work);
+    transform(call->kernels, p, 1);
     for (int s = 0; s < signals; s++) {
       const float *plane = (s % 2 ? p->im : p->re) + s / 2;
       float *to = grad + (size_t)(first + s) * (size_t)length;

@@ -38,17 +38,16 @@ static void forward(const nsl_call *call)
   const float *w = call->param[0].value, *bias = call->node->has_bias ? call->param[1].value : NULL;
   for (int i = 0; i < call->n; i++) {
     float *y = call->out + (size_t)i * (size_t)n_out;
-    if (bias) {
+    if (call->batched && bias) {
       memcpy(y, bias, (size_t)n_out * sizeof(float));
-    } else {
-      memset(y, 0, (size_t)n_out * sizeof(float));
+    } else if (!call->batched) {
+      call->kernels->dots((size_t)n_in, n_out, w, call->in[0].data + (size_t)i * call->in[0].stride, y);
+      if (bias) { call->kernels->add((size_t)n_out, y, bias, y); }
     }
-    if (call->batched) { continue; }
-    const float *x = call->in[0].data + (size_t)i * call->in[0].stride;
-    for (int o = 0; o < n_out; o++) { y[o] += call->kernels->dot((size_t)n_in, w + (size_t)o * (size_t)n_in, x); }
   }
   if (call->batched) {
-    nsl_sgemm(0, 1, call->n, n_out, n_in, 1.0f, call->in[0].data, (int)call->in[0].stride, w, n_in, 1.0f, call->out, n_out);
+    nsl_sgemm(0, 1, call->n, n_out, n_in, 1.0f, call->in[0].data, (int)call->in[0].stride, w, n_in, bias ? 1.0f : 0.0f, call->out,
+              n_out);
   }
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "noslit/base/memory.h"
 #include "noslit/model/flags.h"
 #include "pipe/infer_samples.h"
 
@@ -65,8 +66,8 @@ nsl_status nsl_infer_new(const char *model_path, const nsl_instrument *inst, int
   size_t bins = (size_t)inf->model.grid.n;
   inf->samples = calloc(n, sizeof *inf->samples);
   inf->sums = malloc(2 * n * bins * sizeof *inf->sums);
-  inf->x = malloc(n * NSL_STAMP_PIXELS * sizeof *inf->x);
-  inf->v = malloc(n * NSL_STAMP_PIXELS * sizeof *inf->v);
+  inf->x = nsl_alloc_large(n * NSL_STAMP_PIXELS * sizeof *inf->x);
+  inf->v = nsl_alloc_large(n * NSL_STAMP_PIXELS * sizeof *inf->v);
   inf->aux = malloc(n * NSL_AUX * sizeof *inf->aux);
   inf->prob = malloc(bins * sizeof *inf->prob);
   inf->keys = malloc(n * sizeof *inf->keys);

@@ -14,6 +14,7 @@
 
 #include "nn/net_internal.h"
 #include "noslit/base/clock.h"
+#include "noslit/base/memory.h"
 #include "noslit/base/rng.h"
 #include "noslit/nn/architectures.h"
 #include "noslit/nn/blas.h"
@@ -122,7 +123,7 @@ static void make_inputs(bench *b, const char *folder)
   for (int i = 0; i < b->graph.n; i++) {
     if (b->graph.nodes[i].op != NSL_OP_INPUT) { continue; }
     size_t size = (size_t)b->n * nsl_shape_size(b->graph.nodes[i].out);
-    float *x = malloc(size * sizeof *x);
+    float *x = nsl_alloc_large(size * sizeof *x); /* as the engine does, and numpy */
     nsl_rng_normals_f32(&r, x, size);
     for (size_t k = 0; k < size && strcmp(b->graph.nodes[i].name, "v") == 0; k++) { x[k] = fminf(1.0f, fabsf(x[k])); }
     char name[32];

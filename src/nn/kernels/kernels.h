@@ -8,7 +8,8 @@
 
 enum { NSL_LANES = 16 }; /* batch elements side by side in the FFT kernels */
 
-/* A complex FFT of length n by Stockham's method; radices 4, 2, 3, 5. twiddle holds, stage after stage, exp(-2 pi i p k / len). */
+/* A complex FFT of length n by Stockham's method; radices 8, 4, 2, 3, 5. twiddle holds, stage after stage, exp(-2 pi i p k / len).
+ */
 enum { NSL_FFT_STAGES_MAX = 24 };
 typedef struct {
   int n, stages, radix[NSL_FFT_STAGES_MAX];
@@ -52,7 +53,7 @@ typedef struct {
   int begin, end; /* places that are not zero */
   float gain, shift;
 } nsl_signal_channel;
-enum { NSL_SIGNAL_TAPS = 5, NSL_SIGNAL_POSITIONS = 8, NSL_SIGNAL_CHUNK = 16, NSL_SIGNAL_WINDOW = 32 /* places */ };
+enum { NSL_SIGNAL_TAPS = 5, NSL_SIGNAL_POSITIONS = 8, NSL_SIGNAL_RING = 16 /* columns */ };
 typedef struct {
   int c_in, c_out, width, dilation;
   int stage_affine, stage_gelu, gelu;
@@ -66,7 +67,7 @@ typedef struct {
 static inline size_t nsl_signal_work(int c_in, int c_out)
 {
   size_t most = (size_t)(c_in > c_out ? c_in : c_out);
-  return (size_t)c_in * NSL_SIGNAL_WINDOW * NSL_LANES + (NSL_SIGNAL_POSITIONS + 1) * most * 2 * NSL_LANES;
+  return (size_t)c_in * NSL_SIGNAL_RING * NSL_LANES + (NSL_SIGNAL_POSITIONS + 1) * most * 2 * NSL_LANES;
 }
 
 typedef struct nsl_kernels {
@@ -86,7 +87,8 @@ typedef struct nsl_kernels {
   /* Sums. */
   float (*sum)(size_t n, const float *x);
   float (*dot)(size_t n, const float *x, const float *y);
-  float (*sum_squares)(size_t n, float centre, const float *x);                                    /* sum (x - centre)^2 */
+  void (*dots)(size_t n, int rows, const float *w, const float *x, float *y); /* y[r] = w[r] . x, w [rows][n] */
+  float (*sum_squares)(size_t n, float centre, const float *x);               /* sum (x - centre)^2 */
   void (*sum_pair)(size_t n, float centre, const float *x, const float *dy, float *s0, float *s1); /* dy; dy (x - centre) */
   /* EXTRACT of one band: weights q [k][h], x, v [h][w]; flux and coverage [k][w]. */
   void (*extract)(int k, int h, int w, float eps, const float *q, const float *x, const float *v, float *flux, float *coverage);
@@ -97,9 +99,9 @@ typedef struct nsl_kernels {
   void (*interpolate)(int n, const int *left, const float *a, const float *b, const float *x, float *y);
   /* The same for signals of width places side by side; width 1: y[i] = a[i] x[0]. */
   void (*interpolate_lanes)(int n, int width, const int *left, const float *a, const float *b, const float *x, float *y);
-  /* In-place FFT of [n][NSL_LANES] real and imaginary planes; work is of the same size (2 n NSL_LANES). Exchanging re and im
-   * gives the inverse transform times n. */
-  void (*fft)(const nsl_fft *plan, float *re, float *im, float *work);
+  /* FFT of [n][NSL_LANES] real and imaginary planes; work has room for both. Exchanging re and im gives the inverse transform times
+   * n. The result is in place, or, if 1 is returned, in work: real, then imaginary plane. */
+  int (*fft)(const nsl_fft *plan, float *re, float *im, float *work);
   /* Correlation: for every frequency out_o = sum_c conj(f_c) w_oc. f [n_freq][n_in][2][LANES], out [n_freq][n_out][2][LANES];
    * w [n_freq] times n_out * n_in complex numbers, w_oc at o * w_out + c * w_in floats. */
   void (*spectrum_correlate)(int n_freq, int n_out, int n_in, const float *f, const float *w, size_t w_out, size_t w_in,

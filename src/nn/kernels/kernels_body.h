@@ -144,6 +144,39 @@ static float dot(size_t n, const float *x, const float *y)
   return total(s + t);
 }
 
+/* VW rows at a time; where fewer are left the last one stands for those that are missing. */
+static void dots(size_t n, int rows, const float *w, const float *x, float *y)
+{
+  for (int first = 0; first < rows; first += VW) {
+    int count = rows - first < VW ? rows - first : VW;
+    const float *row[VW];
+    vf acc[VW];
+#pragma GCC unroll 16
+    for (int r = 0; r < VW; r++) {
+      row[r] = w + (size_t)(first + (r < count ? r : count - 1)) * n;
+      acc[r] = splat(0.0f);
+    }
+    size_t i = 0;
+    for (; i + VW <= n; i += VW) {
+      vf v = load(x + i);
+#pragma GCC unroll 16
+      for (int r = 0; r < VW; r++) { acc[r] += load(row[r] + i) * v; }
+    }
+    if (i < n) {
+      vf v = load_part(x + i, n - i);
+#pragma GCC unroll 16
+      for (int r = 0; r < VW; r++) { acc[r] += load_part(row[r] + i, n - i) * v; }
+    }
+    transpose(acc);
+#pragma GCC unroll 4
+    for (int step = VW / 2; step > 0; step /= 2) {
+#pragma GCC unroll 8
+      for (int r = 0; r < step; r++) { acc[r] += acc[r + step]; }
+    }
+    store_part(y + first, acc[0], (size_t)count);
+  }
+}
+
 static float sum_squares(size_t n, float centre, const float *x)
 {
   vf s = splat(0.0f);
@@ -195,6 +228,7 @@ const nsl_kernels TABLE = {
     .exp_sum = exp_sum,
     .sum = sum,
     .dot = dot,
+    .dots = dots,
     .sum_squares = sum_squares,
     .sum_pair = sum_pair,
     .extract = extract,

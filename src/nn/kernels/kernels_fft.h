@@ -9,6 +9,15 @@ INLINE vc vc_sub(vc a, vc b) { return (vc){a.re - b.re, a.im - b.im}; }
 INLINE vc vc_scale(vc a, float s) { return (vc){a.re * s, a.im * s}; }
 INLINE vc vc_mul_i(vc a) { return (vc){-a.im, a.re}; }
 
+INLINE void butterfly_4(vc *a)
+{
+  vc s0 = vc_add(a[0], a[2]), d0 = vc_sub(a[0], a[2]), s1 = vc_add(a[1], a[3]), d1 = vc_mul_i(vc_sub(a[3], a[1]));
+  a[0] = vc_add(s0, s1);
+  a[1] = vc_add(d0, d1);
+  a[2] = vc_sub(s0, s1);
+  a[3] = vc_sub(d0, d1);
+}
+
 /* The forward DFT of r values in place. */
 INLINE void butterfly(int r, vc *a)
 {
@@ -22,11 +31,20 @@ INLINE void butterfly(int r, vc *a)
     a[1] = vc_add(m, d);
     a[2] = vc_sub(m, d);
   } else if (r == 4) {
-    vc s0 = vc_add(a[0], a[2]), d0 = vc_sub(a[0], a[2]), s1 = vc_add(a[1], a[3]), d1 = vc_mul_i(vc_sub(a[3], a[1]));
-    a[0] = vc_add(s0, s1);
-    a[1] = vc_add(d0, d1);
-    a[2] = vc_sub(s0, s1);
-    a[3] = vc_sub(d0, d1);
+    butterfly_4(a);
+  } else if (r == 8) {
+    vc even[4] = {a[0], a[2], a[4], a[6]}, odd[4] = {a[1], a[3], a[5], a[7]};
+    butterfly_4(even);
+    butterfly_4(odd);
+    const float h = 0.70710678119f; /* exp(-i pi/4) = h (1 - i) */
+    vc t[4] = {odd[0],
+               {(odd[1].re + odd[1].im) * h, (odd[1].im - odd[1].re) * h},
+               {odd[2].im, -odd[2].re},
+               {(odd[3].im - odd[3].re) * h, (odd[3].re + odd[3].im) * -h}};
+    for (int k = 0; k < 4; k++) {
+      a[k] = vc_add(even[k], t[k]);
+      a[k + 4] = vc_sub(even[k], t[k]);
+    }
   } else {
     const float c1 = 0.30901699437f, c2 = -0.80901699437f, n1 = 0.95105651630f, n2 = 0.58778525229f;
     vc s1 = vc_add(a[1], a[4]), d1 = vc_sub(a[4], a[1]), s2 = vc_add(a[2], a[3]), d2 = vc_sub(a[3], a[2]);
@@ -45,7 +63,8 @@ INLINE void fft_stage(int r, int m, int s, const float *tw, const float *xr, con
 {
   for (int p = 0; p < m; p++, tw += 2 * (r - 1)) {
     for (int q = 0; q < s * NSL_LANES; q += VW) {
-      vc a[5];
+      vc a[8];
+#pragma GCC unroll 8
       for (int j = 0; j < r; j++) {
         size_t at = (size_t)s * NSL_LANES * (size_t)(p + m * j) + (size_t)q;
         a[j] = (vc){load(xr + at), load(xi + at)};
@@ -54,6 +73,7 @@ INLINE void fft_stage(int r, int m, int s, const float *tw, const float *xr, con
       size_t to = (size_t)s * NSL_LANES * (size_t)(r * p) + (size_t)q;
       store(yr + to, a[0].re);
       store(yi + to, a[0].im);
+#pragma GCC unroll 8
       for (int k = 1; k < r; k++) {
         float c = tw[2 * (k - 1)], d = tw[2 * (k - 1) + 1];
         size_t at = to + (size_t)s * NSL_LANES * (size_t)k;
@@ -64,7 +84,7 @@ INLINE void fft_stage(int r, int m, int s, const float *tw, const float *xr, con
   }
 }
 
-static void fft(const nsl_fft *plan, float *re, float *im, float *work)
+static int fft(const nsl_fft *plan, float *re, float *im, float *work)
 {
   size_t plane = (size_t)plan->n * NSL_LANES;
   float *xr = re, *xi = im, *yr = work, *yi = work + plane;
@@ -81,6 +101,9 @@ static void fft(const nsl_fft *plan, float *re, float *im, float *work)
     case 4:
       fft_stage(4, m, s, tw, xr, xi, yr, yi);
       break;
+    case 8:
+      fft_stage(8, m, s, tw, xr, xi, yr, yi);
+      break;
     default:
       fft_stage(5, m, s, tw, xr, xi, yr, yi);
       break;
@@ -95,10 +118,7 @@ static void fft(const nsl_fft *plan, float *re, float *im, float *work)
     xi = yi;
     yi = t;
   }
-  if (xr != re) {
-    memcpy(re, xr, plane * sizeof(float));
-    memcpy(im, xi, plane * sizeof(float));
-  }
+  return xr != re;
 }
 
 INLINE void correlate_outputs(int count, int n_in, const float *f, const float *w, size_t w_out, size_t w_in, float *out)

@@ -6,7 +6,24 @@ enum { SIGNAL_OUTS = 12 };
 #else
 enum { SIGNAL_OUTS = 6 };
 #endif
-enum { POSITIONS = NSL_SIGNAL_POSITIONS, CHUNK = NSL_SIGNAL_CHUNK, WINDOW = NSL_SIGNAL_WINDOW, PAIR = 2 /* tiles */ };
+enum { POSITIONS = NSL_SIGNAL_POSITIONS, RING = NSL_SIGNAL_RING, PAIR = 2 /* tiles */, NEW = 4 * PAIR /* columns a step */ };
+
+/* The pair of tiles that a step computes: two that follow each other, or, of a dilated signal, one of each of the two sequences of
+ * places that a pass runs through. Its columns are the places of the pass in order; a step reads NEW + 2 reach of them. */
+typedef struct {
+  int dilation, pass, reach;
+} signal_pass;
+
+INLINE int place_of(const signal_pass *s, int column)
+{
+  return s->dilation == 1 ? column : s->dilation * (column >> 1) + 2 * s->pass + (column & 1);
+}
+INLINE int column_of(const signal_pass *s, int step, int tile, int i) /* of output i of a tile */
+{
+  return NEW * step + (s->dilation == 1 ? 4 * tile + i : PAIR * i + tile);
+}
+INLINE int ahead_of(const signal_pass *s) { return s->dilation == 1 ? NEW : NEW / 2 * s->dilation; } /* places from step to step */
+INLINE size_t in_ring(const signal_pass *s, int column) { return (size_t)((column - s->reach) & (RING - 1)) * NSL_LANES; }
 
 INLINE void signal_input(const vf *d, vf *v)
 {
@@ -34,70 +51,53 @@ INLINE void signal_output(const vf *m, vf *y)
   y[3] = q1 + 8.0f * q2 + 0.125f * q3 + m[7];
 }
 
-/* Places [from, to) of a channel to its part of the window, a ring. */
-INLINE void signal_stage_as(int affine, int gelu_too, const nsl_signal_channel *channel, size_t step, int from, int to, float *ring)
+/* Columns [from, to) of a channel to its ring. */
+INLINE void signal_stage_as(int affine, int gelu_too, const nsl_signal_channel *channel, size_t stride, const signal_pass *s,
+                            int from, int to, float *ring)
 {
   vf gain = splat(channel->gain), shift = splat(channel->shift);
-  for (int x = from; x < to; x++) {
-    const float *px = channel->x + (size_t)x * step;
-    float *y = ring + (x & (WINDOW - 1)) * NSL_LANES;
+  size_t ahead = (size_t)ahead_of(s) * stride;
+  for (int column = from; column < to; column++) {
+    int x = place_of(s, column);
+    float *y = ring + in_ring(s, column);
+    int inside = x >= channel->begin && x < channel->end;
+    const float *px = channel->x + (size_t)(inside ? x : channel->begin) * stride;
     for (int lane = 0; lane < NSL_LANES; lane += VW) {
-      vf v = load(px + lane);
-      if (affine) { v = v * gain + shift; }
-      store(y + lane, gelu_too ? gelu_of(v) : v);
+      vf v = splat(0.0f);
+      if (inside) {
+        v = load(px + lane);
+        __builtin_prefetch(px + lane + ahead);
+        if (affine) { v = v * gain + shift; }
+        if (gelu_too) { v = gelu_of(v); }
+      }
+      store(y + lane, v);
     }
   }
 }
 
-INLINE void signal_zero(int from, int to, float *ring)
-{
-  for (int x = from; x < to; x++) { memset(ring + (x & (WINDOW - 1)) * NSL_LANES, 0, NSL_LANES * sizeof *ring); }
-}
-
-INLINE void signal_stage(const nsl_signal_conv *p, int c, int from, int to, float *window)
+INLINE void signal_stage(const nsl_signal_conv *p, int c, const signal_pass *s, int from, int to, float *ring)
 {
   const nsl_signal_channel *channel = p->channels + c;
-  float *ring = window + (size_t)c * WINDOW * NSL_LANES;
-  int begin = from > channel->begin ? from : channel->begin, end = to < channel->end ? to : channel->end;
-  if (begin >= end) {
-    signal_zero(from, to, ring);
-    return;
-  }
-  signal_zero(from, begin, ring);
-  signal_zero(end, to, ring);
   if (p->stage_affine && p->stage_gelu) {
-    signal_stage_as(1, 1, channel, p->step, begin, end, ring);
+    signal_stage_as(1, 1, channel, p->step, s, from, to, ring);
   } else if (p->stage_gelu) {
-    signal_stage_as(0, 1, channel, p->step, begin, end, ring);
+    signal_stage_as(0, 1, channel, p->step, s, from, to, ring);
   } else {
-    signal_stage_as(p->stage_affine, 0, channel, p->step, begin, end, ring);
+    signal_stage_as(p->stage_affine, 0, channel, p->step, s, from, to, ring);
   }
 }
 
-/* First places of the pair's tiles whose chunk begins at x. */
-INLINE void signal_tiles(int dilation, int x, int pair, int *first)
+/* A channel's ring to v [position][PAIR][VW], a position every slot floats. */
+INLINE void signal_inputs(const signal_pass *s, int step, const float *ring, float *v, size_t slot)
 {
+#pragma GCC unroll 2
   for (int t = 0; t < PAIR; t++) {
-    int tile = pair * PAIR + t;
-    first[t] = x + tile % dilation + 4 * dilation * (tile / dilation);
-  }
-}
-
-/* Channels [c0, c1) of the window to v [position][c][PAIR][VW], a position every slot floats. */
-INLINE void signal_inputs(int dilation, const int *first, int c0, int c1, const float *window, float *v, size_t slot)
-{
-  for (int t = 0; t < PAIR; t++) {
-    size_t at[POSITIONS];
-    for (int i = 0; i < POSITIONS; i++) { at[i] = (size_t)((first[t] + (i - 2) * dilation) & (WINDOW - 1)) * NSL_LANES; }
-    for (int c = c0; c < c1; c++) {
-      const float *ring = window + (size_t)c * WINDOW * NSL_LANES;
-      vf d[POSITIONS], u[POSITIONS];
+    vf d[POSITIONS], u[POSITIONS];
 #pragma GCC unroll 8
-      for (int i = 0; i < POSITIONS; i++) { d[i] = load(ring + at[i]); }
-      signal_input(d, u);
+    for (int i = 0; i < POSITIONS; i++) { d[i] = load(ring + in_ring(s, column_of(s, step, t, i - 2))); }
+    signal_input(d, u);
 #pragma GCC unroll 8
-      for (int i = 0; i < POSITIONS; i++) { store(v + (size_t)i * slot + (size_t)(c * PAIR + t) * VW, u[i]); }
-    }
+    for (int i = 0; i < POSITIONS; i++) { store(v + (size_t)i * slot + t * VW, u[i]); }
   }
 }
 
@@ -158,11 +158,13 @@ INLINE void signal_product(const nsl_signal_conv *p, int c0, int c1, const float
   }
 }
 
-INLINE void signal_outputs(const nsl_signal_conv *p, const int *first, int lane, const float *m, size_t slot)
+INLINE void signal_outputs(const nsl_signal_conv *p, const signal_pass *s, int step, int lane, const float *m, size_t slot)
 {
   int bias_step = p->bias_by_place != 0;
+  size_t ahead = (size_t)ahead_of(s) * NSL_LANES;
   for (int o = 0; o < p->c_out; o++) {
     const float *bias = p->bias + o * (p->bias_by_place ? p->width : 1);
+    size_t row = (size_t)o * (size_t)p->width * NSL_LANES + (size_t)lane;
     for (int t = 0; t < PAIR; t++) {
       vf d[POSITIONS], y[4];
 #pragma GCC unroll 8
@@ -170,18 +172,21 @@ INLINE void signal_outputs(const nsl_signal_conv *p, const int *first, int lane,
       signal_output(d, y);
 #pragma GCC unroll 4
       for (int i = 0; i < 4; i++) {
-        int x = first[t] + i * p->dilation;
+        int x = place_of(s, column_of(s, step, t, i));
         if (x >= p->width) { break; }
-        size_t at = ((size_t)o * (size_t)p->width + (size_t)x) * NSL_LANES + (size_t)lane;
+        size_t at = row + (size_t)x * NSL_LANES;
         vf r = y[i] + bias[x * bias_step];
-        if (p->add) { r += load(p->add + at); }
+        if (p->add) {
+          r += load(p->add + at);
+          __builtin_prefetch(p->add + at + ahead);
+        }
         store(p->out + at, p->gelu ? gelu_of(r) : r);
       }
     }
   }
 }
 
-/* The channels [*c0, *c1) hold all that are not zero everywhere in [from, to). */
+/* The channels [*c0, *c1) hold all that are not zero everywhere in the places [from, to). */
 INLINE void signal_active(const nsl_signal_conv *p, int from, int to, int *c0, int *c1)
 {
   *c0 = p->c_in;
@@ -193,58 +198,45 @@ INLINE void signal_active(const nsl_signal_conv *p, int from, int to, int *c0, i
   }
 }
 
-static void signal_conv(const nsl_signal_conv *p)
+INLINE void signal_run(const nsl_signal_conv *p, const signal_pass *s)
 {
-  int reach = 2 * p->dilation, before0 = 0, before1 = 0;
   size_t slot = (size_t)(p->c_in > p->c_out ? p->c_in : p->c_out) * PAIR * VW;
-  float *window = p->work, *products = window + (size_t)p->c_in * WINDOW * NSL_LANES;
-  for (int x = 0; x < p->width; x += CHUNK) {
-    int c0, c1;
-    signal_active(p, x - reach, x + CHUNK + reach, &c0, &c1);
-    for (int c = c0; c < c1; c++) {
-      signal_stage(p, c, c >= before0 && c < before1 ? x + reach : x - reach, x + CHUNK + reach, window);
+  float *rings = p->work, *products = rings + (size_t)p->c_in * RING * NSL_LANES;
+  int reach = s->reach, before0 = 0, before1 = 0;
+  for (int step = 0; place_of(s, step * NEW) < p->width; step++) {
+    int c0, c1, end = step * NEW + NEW + reach;
+    signal_active(p, place_of(s, step * NEW - reach), place_of(s, end - 1) + 1, &c0, &c1);
+    for (int lane = 0; lane < NSL_LANES; lane += VW) {
+      /* A position's products take the place of the transformed inputs of the position before it. */
+      const float *w = p->w;
+      for (int c = c0; c < c1; c++) {
+        float *ring = rings + (size_t)c * RING * NSL_LANES;
+        int known = c >= before0 && c < before1; /* from the step before */
+        if (lane == 0) { signal_stage(p, c, s, known ? end - NEW : end - NEW - 2 * reach, end, ring); }
+        signal_inputs(s, step, ring + lane, products + slot + (size_t)(c * PAIR) * VW, slot);
+      }
+      for (int i = 0; i < POSITIONS; i++, w += p->c_in * p->c_out) {
+        signal_product(p, c0, c1, products + (size_t)(i + 1) * slot, w, products + (size_t)i * slot);
+      }
+      signal_outputs(p, s, step, lane, products, slot);
     }
     before0 = c0;
     before1 = c1;
-    for (int pair = 0; pair < CHUNK / 4 / PAIR; pair++) {
-      int first[PAIR];
-      signal_tiles(p->dilation, x, pair, first);
-      if (first[0] >= p->width) { continue; }
-      for (int lane = 0; lane < NSL_LANES; lane += VW) {
-        const float *w = p->w;
-        /* A position's products take the place of the transformed inputs of the position before it. */
-        signal_inputs(p->dilation, first, c0, c1, window + lane, products + slot, slot);
-        for (int i = 0; i < POSITIONS; i++, w += p->c_in * p->c_out) {
-          signal_product(p, c0, c1, products + (size_t)(i + 1) * slot, w, products + (size_t)i * slot);
-        }
-        signal_outputs(p, first, lane, products, slot);
-      }
-    }
+  }
+}
+
+static void signal_conv(const nsl_signal_conv *p)
+{
+  if (p->dilation == 1) {
+    signal_run(p, &(signal_pass){.dilation = 1, .reach = 2});
+    return;
+  }
+  for (int pass = 0; pass < p->dilation / 2; pass++) {
+    signal_run(p, &(signal_pass){.dilation = p->dilation, .pass = pass, .reach = 4});
   }
 }
 
 /* ---- lanes and planes ---- */
-
-/* A square of VW vectors, in place. */
-INLINE void transpose(vf *r)
-{
-#pragma GCC unroll 4
-  for (int s = 1; s < VW; s *= 2) {
-    vi low, high;
-#pragma GCC unroll 16
-    for (int j = 0; j < VW; j++) {
-      low[j] = j & s ? VW + j - s : j;
-      high[j] = j & s ? VW + j : j + s;
-    }
-#pragma GCC unroll 16
-    for (int i = 0; i < VW; i++) {
-      if (i & s) { continue; }
-      vf a = r[i], b = r[i + s];
-      r[i] = __builtin_shuffle(a, b, low);
-      r[i + s] = __builtin_shuffle(a, b, high);
-    }
-  }
-}
 
 static void to_lanes(int n, size_t width, const float *from, size_t stride, float *to)
 {

@@ -1,4 +1,8 @@
 /* Vectors of VW floats by the compiler's vector extension. Included by kernels_body.h after VW is defined. */
+#if VW == 16
+#include <immintrin.h>
+#endif
+
 typedef float vf __attribute__((vector_size(VW * 4)));
 typedef int vi __attribute__((vector_size(VW * 4)));
 
@@ -12,6 +16,10 @@ INLINE vf load(const float *p)
   return v;
 }
 INLINE void store(float *p, vf v) { memcpy(p, &v, sizeof v); }
+#if VW == 16 && defined(__AVX512F__)
+INLINE vf load_part(const float *p, size_t n) { return (vf)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1u), p); }
+INLINE void store_part(float *p, vf v, size_t n) { _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1u), (__m512)v); }
+#else
 INLINE vf load_part(const float *p, size_t n)
 {
   vf v = {0};
@@ -19,6 +27,7 @@ INLINE vf load_part(const float *p, size_t n)
   return v;
 }
 INLINE void store_part(float *p, vf v, size_t n) { memcpy(p, &v, n * sizeof(float)); }
+#endif
 INLINE vf choose(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (vi)b)); }
 INLINE vf vmax(vf a, vf b) { return choose(a > b, a, b); }
 INLINE vf vmin(vf a, vf b) { return choose(a < b, a, b); }
@@ -29,15 +38,38 @@ INLINE vf vsqrt(vf a)
   for (int i = 0; i < VW; i++) { r[i] = __builtin_sqrtf(a[i]); }
   return r;
 }
+/* The sum of the parts of a vector, halves added to halves. */
 INLINE float total(vf v)
 {
-  float s = 0.0f, t[VW];
-  store(t, v);
+#pragma GCC unroll 4
   for (int step = VW / 2; step > 0; step /= 2) {
-    for (int i = 0; i < step; i++) { t[i] += t[i + step]; }
+    vi other;
+#pragma GCC unroll 16
+    for (int i = 0; i < VW; i++) { other[i] = i ^ step; }
+    v += __builtin_shuffle(v, other);
   }
-  s = t[0];
-  return s;
+  return v[0];
+}
+
+/* A square of VW vectors, in place. */
+INLINE void transpose(vf *r)
+{
+#pragma GCC unroll 4
+  for (int s = 1; s < VW; s *= 2) {
+    vi low, high;
+#pragma GCC unroll 16
+    for (int j = 0; j < VW; j++) {
+      low[j] = j & s ? VW + j - s : j;
+      high[j] = j & s ? VW + j : j + s;
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < VW; i++) {
+      if (i & s) { continue; }
+      vf a = r[i], b = r[i + s];
+      r[i] = __builtin_shuffle(a, b, low);
+      r[i + s] = __builtin_shuffle(a, b, high);
+    }
+  }
 }
 
 /* exp(x) for x in [-80, 88] (clamped), relative error 1e-7: x = k ln 2 + r, Taylor series of exp(r) to r^7. */

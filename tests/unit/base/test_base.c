@@ -8,6 +8,7 @@
 #include "noslit/base/hash.h"
 #include "noslit/base/kv.h"
 #include "noslit/base/log.h"
+#include "noslit/base/memory.h"
 #include "noslit/base/rng.h"
 #include "noslit/base/str.h"
 #include "noslit/base/tally.h"
@@ -204,6 +205,21 @@ static void test_tally(void **state)
   assert_int_equal(t.others, 3 * (10 - NSL_TALLY_TEXTS));
 }
 
+/* All of it can be written, it is aligned, and what cannot be had is NULL. */
+static void test_large_memory(void **state)
+{
+  (void)state;
+  static const size_t sizes[] = {0, 1, 63, 64, 1 << 20, (4 << 20) - 1, (4 << 20) + 1, 9 << 20};
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+    unsigned char *p = nsl_alloc_large(sizes[i]);
+    assert_non_null(p);
+    assert_true((uintptr_t)p % 64 == 0);
+    memset(p, 7, sizes[i]);
+    free(p);
+  }
+  assert_null(nsl_alloc_large(SIZE_MAX));
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -218,6 +234,7 @@ int main(void)
       cmocka_unit_test(test_durations_in_words),
       cmocka_unit_test(test_progress_in_a_log),
       cmocka_unit_test(test_tally),
+      cmocka_unit_test(test_large_memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

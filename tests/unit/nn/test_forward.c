@@ -68,9 +68,13 @@ static void check_correlate_size(const nsl_backend *backend, int c, int n, int c
 
 static void check_correlate(const nsl_backend *backend)
 {
-  check_correlate_size(backend, 12, 312, 8, 305, 2); /* the network's: FFT length 640 = 4 4 4 2 5 */
+  check_correlate_size(backend, 12, 312, 8, 305, 2); /* the network's: FFT length 640 = 8 4 4 5 */
   check_correlate_size(backend, 3, 20, 5, 8, 17);    /* 27 -> 30 = 2 3 5; odd numbers of channels; two blocks */
   check_correlate_size(backend, 1, 1, 1, 1, 1);
+  check_correlate_size(backend, 2, 20, 2, 5, 1);   /* 24 = 8 3 */
+  check_correlate_size(backend, 2, 24, 3, 41, 3);  /* 64 = 8 8 */
+  check_correlate_size(backend, 1, 16, 2, 1, 1);   /* 16 = 4 4 */
+  check_correlate_size(backend, 1, 3, 1, 2, 1);    /* 4 */
   check_correlate_size(backend, 2, 40, 40, 42, 1); /* 81 -> 90 = 2 3 3 5; many weight signals */
 }
 

@@ -110,6 +110,28 @@ static void check_sums(const nsl_kernels *k)
   }
 }
 
+/* Rows of products; a row's bits are the same with any number of rows beside it. */
+static void check_dots(const nsl_kernels *k)
+{
+  for (int n = 1; n < 60; n += 7) {
+    for (int rows = 1; rows < 40; rows += 6) {
+      float *w = random_tensor(4, (size_t)(rows * n)), *x = random_tensor(5, (size_t)n), y[41], alone;
+      y[rows] = 3.0f;
+      k->dots((size_t)n, rows, w, x, y);
+      assert_true(y[rows] == 3.0f);
+      for (int r = 0; r < rows; r++) {
+        double want = 0.0;
+        for (int i = 0; i < n; i++) { want += (double)w[r * n + i] * (double)x[i]; }
+        assert_close(k, "dots", (double)y[r], want, 2e-5);
+        k->dots((size_t)n, 1, w + r * n, x, &alone);
+        assert_memory_equal(&alone, y + r, sizeof alone);
+      }
+      free(w);
+      free(x);
+    }
+  }
+}
+
 static void test_activations(void **state)
 {
   (void)state;
@@ -126,6 +148,7 @@ static void test_sums(void **state)
 {
   (void)state;
   for_all_tables(check_sums);
+  for_all_tables(check_dots);
 }
 
 int main(void)
