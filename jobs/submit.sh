@@ -56,15 +56,26 @@ workdir=$(realpath -m "$(config_value "$config" survey.workdir)")
 
 # --- what the plan predicts -------------------------------------------------------------------------------------------------------
 
+# Looking whether the plan is of today's inputs costs a look at every exposure, so it is asked for once.
+survey_plan=""
+no_plan_yet() { [[ ,$stages, =~ ,(simulate|plan), ]]; }
+if ! no_plan_yet && [[ ,$stages, =~ ,(run|merge|validate), ]]; then
+  survey_plan=$("$noslit" plan "$config" --json) || exit 1
+fi
+value() { sed -n "s/^[[:space:]]*\"$1\":[[:space:]]*\([^,]*\),\{0,1\}$/\1/p" <<< "$2"; }
+
 predict() { # sets nodes and minutes of a run job, and why
-  local plan core_h longest_s measured calc
-  if [[ ,$stages, =~ ,(simulate|plan), ]] || ! plan=$("$noslit" plan "$config" "${words[@]}" --json); then
-    [[ ,$stages, =~ ,(simulate|plan), ]] || exit 1
+  local plan=$survey_plan core_h longest_s measured calc
+  if no_plan_yet; then
     nodes=${nodes:-1} minutes=${minutes:-$((max_walltime_h * 60))} why="no plan yet, so nothing is predicted"
     return
   fi
-  value() { sed -n "s/^[[:space:]]*\"$1\":[[:space:]]*\([^,]*\),\{0,1\}$/\1/p" <<< "$plan"; }
-  core_h=$(value core_hours) longest_s=$(value longest_tile_s) measured=$(value cost_measured_tiles)
+  if [ ${#words[@]} -gt 0 ]; then plan=$("$noslit" plan "$config" "${words[@]}" --json) || exit 1; fi
+  if [ "$(value tiles "$plan")" = 0 ]; then
+    echo "run: ${words[*]} names no tile, so there is nothing to submit (--stages merge,validate for the rest)"
+    exit 0
+  fi
+  core_h=$(value core_hours "$plan") longest_s=$(value longest_tile_s "$plan") measured=$(value cost_measured_tiles "$plan")
   printf -v core_h %.3g "$core_h" && printf -v longest_s %.3g "$longest_s"
   # Wall = startup + factor x (share of the work / workers + the longest tile, which may start last). The master works on no tile.
   calc=$(awk -v h="$core_h" -v l="$longest_s" -v f="$time_factor" -v p="$parts" -v r="$ranks" -v n="$nodes" -v m="$minutes" \
@@ -80,8 +91,19 @@ predict() { # sets nodes and minutes of a run job, and why
       printf "%d %d %.3g %.3g %d", n, m, work / 3600, s / 60, starts
     }')
   read -r nodes minutes share_h wall_m starts <<< "$calc"
-  why="$(value tiles) tiles, $(value sources) sources, $core_h core-hours ($([ "$measured" -gt 0 ] && echo "measured on $measured tiles" || echo "a guess: nothing has run yet")), longest tile $longest_s s; x $time_factor, $parts job(s): $share_h core-hours and $wall_m min each"
+  why="$(value tiles "$plan") tiles, $(value sources "$plan") sources, $core_h core-hours ($([ "$measured" -gt 0 ] && echo "measured on $measured tiles" || echo "a guess: nothing has run yet")), longest tile $longest_s s; x $time_factor, $parts job(s): $share_h core-hours and $wall_m min each"
   if [ "$starts" -gt 1 ]; then why="$why; more than max_walltime_h allows, so each will go back into the queue about $((starts - 1)) times"; fi
+}
+
+# Minutes for a stage that handles every source of the survey: milliseconds of CPU a source (docs/scaling.md, on the safe side) and
+# ranks that share them. The longest allowed while there is no plan to count sources.
+minutes_for() {
+  if no_plan_yet; then
+    echo $((max_walltime_h * 60))
+    return
+  fi
+  awk -v n="$(value sources "$survey_plan")" -v ms="$1" -v r="$2" -v f="$time_factor" -v start="$startup_s" -v most="$((max_walltime_h * 60))" \
+    'BEGIN { m = int((start + n * ms / 1000 / r * f) / 60) + 10; print m < most ? m : most }'
 }
 
 # --- submitting -------------------------------------------------------------------------------------------------------------------
@@ -106,8 +128,8 @@ submit() { # stage, sbatch options..., --, arguments of the script
   if [ -n "$after" ]; then options+=("--dependency=afterok:$after" --kill-on-invalid-dep=yes); fi
   command=(sbatch "${common[@]}" --job-name="noslit-$stage" "${options[@]}" "$jobs/$stage.sbatch" "$config" "$@")
   if [ $dry = 1 ]; then
-    printf '%q ' "${command[@]}" && echo
-    after="<$stage>"
+    printf '%q ' "${command[@]}" | sed 's/ $//' && echo
+    after="JOB_OF_${stage^^}"
     return
   fi
   mkdir -p "$workdir/run/log"
@@ -133,8 +155,9 @@ for stage in ${stages//,/ }; do
     fi ;;
   simulate | train) submit "$stage" --nodes="${nodes:-1}" --ntasks-per-node="$ranks" --time="${minutes:-$((max_walltime_h * 60))}" --signal="B:USR1@$drain_s" -- ;;
   merge) merge_words=(); [ $partial = 0 ] || merge_words+=(--partial)
-    submit merge --nodes=1 --ntasks-per-node="$ranks" --time="$((max_walltime_h * 60))" -- "${merge_words[@]}" ;;
-  plan | validate) submit "$stage" --time="$((max_walltime_h * 60))" -- ;;
+    submit merge --nodes=1 --ntasks-per-node="$ranks" --time="$(minutes_for 2 "$ranks")" -- "${merge_words[@]}" ;;
+  plan) submit plan --time="$((max_walltime_h * 60))" -- ;;
+  validate) submit validate --time="$(minutes_for 0.3 1)" -- ;;
   esac
 done
 [ $dry = 1 ] || echo "recorded in $workdir/run/jobs.jsonl; $noslit status $config says where it stands"
