@@ -54,8 +54,8 @@ static usage look(const nsl_run_ledger *l, double now_s)
   return x;
 }
 
-/* Work that is left over workers, but not before the longest tile under way has ended. Tiles are dealt out longest first, so that
- * the rate of tiles says little. Negative while nothing is known. */
+/* Work that is left over workers, but not before the longest tile under way has ended. Tiles differ and are not dealt out at
+ * random, so that the rate of tiles says little. Negative while nothing is known. */
 static double eta_s(const nsl_run_ledger *l, const usage *x)
 {
   if (!l->made && l->jobs->n_to_make) { return -1; }
