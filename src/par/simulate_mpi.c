@@ -64,12 +64,15 @@ nsl_status nsl_simulate(const nsl_config *cfg, const nsl_instrument *inst, int s
   if (!stamps_only) {
     NSL_TRY(nsl_mpi_agree(make_frames(mock, mpi, log, err), err));
     NSL_TRY(nsl_mpi_agree(mpi.rank == 0 ? nsl_mock_write_tables(mock, err) : NSL_OK, err));
-    NSL_TRY(nsl_mpi_agree(mpi.rank == 0 ? nsl_mock_write_provenance(mock, nsl_clock_s() - begin, err) : NSL_OK, err));
+    NSL_TRY(nsl_mpi_agree(mpi.rank == 0 ? nsl_mock_write_provenance(mock, 0, nsl_clock_s() - begin, err) : NSL_OK, err));
     summary->frames = nsl_mock_n_frames(mock);
   }
   double cpu = nsl_clock_cpu_s();
   NSL_TRY(nsl_mpi_agree(make_shards(mock, cfg, mpi, log, &stamps, err), err));
   cpu = nsl_clock_cpu_s() - cpu;
+  if (nsl_config_int(cfg, "simulate.stamps") > 0) {
+    NSL_TRY(nsl_mpi_agree(mpi.rank == 0 ? nsl_mock_write_provenance(mock, 1, nsl_clock_s() - begin, err) : NSL_OK, err));
+  }
   MPI_Allreduce(&stamps, all, 1, MPI_INT64_T, MPI_SUM, MPI_COMM_WORLD);
   MPI_Allreduce(&cpu, &summary->stamps_cpu_s, 1, MPI_DOUBLE, MPI_SUM, MPI_COMM_WORLD);
   summary->stamps = all[0];

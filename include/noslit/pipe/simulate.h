@@ -18,8 +18,9 @@ int nsl_mock_n_frames(const nsl_mock *m);
 nsl_status nsl_mock_write_frame(nsl_mock *m, int frame, nsl_error *err);
 /* Catalogue and truth table (FITS); called once, by one rank, after the frames. */
 nsl_status nsl_mock_write_tables(nsl_mock *m, nsl_error *err);
-/* <outdir>/simulate.json: what made the mock, which may differ between runs that make the same bits. */
-nsl_status nsl_mock_write_provenance(nsl_mock *m, double wall_s, nsl_error *err);
+/* What made frames and tables (<outdir>/simulate.json) or stamps (<stamps_dir>/<set>_simulate.json): program, host, ranks and all
+ * settings, which may differ between runs that make the same bits. */
+nsl_status nsl_mock_write_provenance(nsl_mock *m, int of_stamps, double wall_s, nsl_error *err);
 
 /* Training stamps, made through the same render and combine code as frames and run: one galaxy with its own small sky. */
 nsl_status nsl_mock_make_stamps(nsl_mock *m, int64_t first, int64_t n, const char *path, nsl_error *err); /* one stamp file shard */
