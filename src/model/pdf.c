@@ -1,6 +1,8 @@
 #include "noslit/model/pdf.h"
 
 #include <math.h>
+#include <stdint.h>
+#include <string.h>
 
 #define MODE_HALF_BINS 5
 #define ODDS_HALF_WIDTH 0.01
@@ -108,4 +110,17 @@ void nsl_pdf_from_density_z(const nsl_pdf_grid *g, const float *density, float *
 {
   double width = expm1(g->du);
   for (int i = 0; i < g->n; i++) { prob[i] = (float)((double)density[i] * exp(g->u0 + i * g->du) * width); }
+}
+
+void nsl_pdf_round(float *density, size_t n)
+{
+  enum { DROPPED = 23 - NSL_PDF_MANTISSA_BITS };
+  for (size_t i = 0; i < n; i++) {
+    uint32_t bits;
+    if (!isfinite(density[i])) { continue; }
+    memcpy(&bits, &density[i], sizeof bits);
+    bits += (1u << (DROPPED - 1)) - 1 + (bits >> DROPPED & 1); /* a carry goes into the exponent, as it should */
+    bits &= ~0u << DROPPED;
+    memcpy(&density[i], &bits, sizeof bits);
+  }
 }

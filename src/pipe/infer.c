@@ -131,7 +131,9 @@ static void fill_pdf(nsl_infer *inf, const nsl_samples *samples, nsl_rows *rows,
   nsl_calibration_point at = nsl_calibration_locate(grid, &raw, (double)rows->snr_gi[i]);
   nsl_calibration_correct(calibration, grid, at, inf->prob);
   nsl_pdf_summarise(grid, inf->prob, &s);
-  nsl_pdf_density_z(grid, inf->prob, rows->pdf + i * (size_t)grid->n);
+  float *density = rows->pdf + i * (size_t)grid->n;
+  nsl_pdf_density_z(grid, inf->prob, density);
+  nsl_pdf_round(density, (size_t)grid->n);
   /* Both parts of the width are corrected as their sum is; the mutual information is that of the network. */
   double narrower = calibration->fitted && raw.sigma_u > 0 ? s.sigma_u / raw.sigma_u : 1;
   rows->z_mode[i] = (float)s.z_mode;

@@ -32,4 +32,9 @@ double nsl_pdf_cdf(const nsl_pdf_grid *g, const float *prob, double z);
 void nsl_pdf_density_z(const nsl_pdf_grid *g, const float *prob, float *density);
 void nsl_pdf_from_density_z(const nsl_pdf_grid *g, const float *density, float *prob);
 
+/* Rounds densities to the 12 bits of mantissa that products keep, ties to even: off by at most 2^-13 of the value. The bits behind
+ * are noise that does not compress. Infinities and NaNs stay. */
+#define NSL_PDF_MANTISSA_BITS 12
+void nsl_pdf_round(float *density, size_t n);
+
 #endif

@@ -1,6 +1,7 @@
 /* PDFs against closed forms and a brute-force oracle; rows: the columns that every product shares. */
 #include "unit/test_support.h"
 
+#include <float.h>
 #include <math.h>
 
 #include "noslit/model/pdf.h"
@@ -106,6 +107,47 @@ static void test_density_integrates_to_one_and_comes_back(void **state)
   assert_near(integral, 1, 1e-6);
 }
 
+/* What products lose: the bits that are dropped are zero, the KL divergence is that of 2^-13, the integral stays 1, and rounding
+ * what was rounded changes nothing. */
+static void test_rounding_loses_hardly_anything(void **state)
+{
+  (void)state;
+  for (double sigma = 0.001; sigma < 1; sigma *= 3) {
+    float prob[N] = {0}, density[N], rounded[N], twice[N], back[N];
+    gaussian(0.7, sigma, 0.8, prob);
+    gaussian(0.4, 0.7 * sigma, 0.2, prob);
+    nsl_pdf_density_z(&grid, prob, density);
+    memcpy(rounded, density, sizeof density);
+    nsl_pdf_round(rounded, N);
+    memcpy(twice, rounded, sizeof twice);
+    nsl_pdf_round(twice, N);
+    assert_memory_equal(twice, rounded, sizeof twice);
+    nsl_pdf_from_density_z(&grid, rounded, back);
+    double sum = 0, sum_back = 0, kl = 0;
+    int changed = 0;
+    for (int i = 0; i < N; i++) {
+      uint32_t bits;
+      memcpy(&bits, &rounded[i], sizeof bits);
+      assert_int_equal(bits & 0x7ff, 0);
+      assert_true(fabsf(rounded[i] - density[i]) <= ldexpf(fabsf(density[i]), -NSL_PDF_MANTISSA_BITS - 1) + FLT_MIN);
+      changed += rounded[i] != density[i];
+      sum += (double)prob[i];
+      sum_back += (double)back[i];
+    }
+    for (int i = 0; i < N; i++) {
+      double p = (double)prob[i] / sum, q = (double)back[i] / sum_back;
+      if (p > 1e-30) { kl += p * log(p / q); }
+    }
+    assert_true(changed > 4);
+    assert_true(kl > -1e-9 && kl < 5e-8);
+    assert_near(sum_back, sum, 1e-4);
+  }
+  float odd[] = {0, INFINITY, NAN, 1.0f + 0x1p-13f, 1.0f + 0x3p-13f, 1.9999999f};
+  nsl_pdf_round(odd, 6);
+  assert_true(odd[0] == 0 && isinf(odd[1]) && isnan(odd[2]));
+  assert_true(odd[3] == 1.0f && odd[4] == 1.0f + 0x2p-12f && odd[5] == 2.0f);
+}
+
 static void test_unnormalised_and_empty(void **state)
 {
   (void)state;
@@ -163,6 +205,7 @@ int main(void)
       cmocka_unit_test(test_mode_ignores_the_second_peak),
       cmocka_unit_test(test_cdf_and_quantile_are_inverse),
       cmocka_unit_test(test_density_integrates_to_one_and_comes_back),
+      cmocka_unit_test(test_rounding_loses_hardly_anything),
       cmocka_unit_test(test_unnormalised_and_empty),
       cmocka_unit_test(test_rows_columns_are_distinct_and_described),
       cmocka_unit_test(test_rows_start_as_not_measured),
