@@ -26,6 +26,7 @@ noslit_dependency(wcslib wcslib-dev wcslib)
 noslit_dependency(chealpix libchealpix-dev chealpix)
 noslit_dependency(cjson libcjson-dev libcjson)
 noslit_dependency(xxhash libxxhash-dev libxxhash)
+noslit_dependency(zlib zlib1g-dev zlib)
 
 find_path(RANDOM123_INCLUDE_DIR Random123/philox.h)
 if(NOT RANDOM123_INCLUDE_DIR)

@@ -1,6 +1,8 @@
 /* The HDF5 file driver that files are written with. After a failed write (a full disk) HDF5 1.10 cannot close its file: the
  * descriptor and the disk space stay taken and H5close() crashes. This driver therefore remembers the first failure for
- * nsl_h5_close to report, drops all later writes and lets HDF5 close in peace. The bytes are those of the sec2 driver. */
+ * nsl_h5_close to report, drops all later writes and lets HDF5 close in peace. The bytes are those of the sec2 driver.
+ *
+ * It also knows where raw data went, and can leave their writing to somebody else: HDF5 then only allots the place. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -12,12 +14,12 @@
 typedef struct {
   H5FD_t base; /* first: HDF5 sees only this */
   int fd;
-  int *write_errno; /* the nsl_h5's */
+  nsl_h5_writing *state; /* the nsl_h5's */
   haddr_t allocated, end;
 } driver_file;
 
 typedef struct {
-  int *write_errno;
+  nsl_h5_writing *state;
 } driver_access;
 
 static H5FD_t *driver_open(const char *name, unsigned flags, hid_t access, haddr_t max)
@@ -29,10 +31,10 @@ static H5FD_t *driver_open(const char *name, unsigned flags, hid_t access, haddr
     free(f);
     return NULL;
   }
-  f->write_errno = info->write_errno;
+  f->state = info->state;
   f->fd = open(name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (f->fd < 0) {
-    *f->write_errno = errno;
+    f->state->first_errno = errno;
     free(f);
     return NULL;
   }
@@ -42,7 +44,7 @@ static H5FD_t *driver_open(const char *name, unsigned flags, hid_t access, haddr
 static herr_t driver_close(H5FD_t *file)
 {
   driver_file *f = (driver_file *)file;
-  if (close(f->fd) && !*f->write_errno) { *f->write_errno = errno; }
+  if (close(f->fd) && !f->state->first_errno) { f->state->first_errno = errno; }
   free(f);
   return 0;
 }
@@ -84,7 +86,7 @@ static herr_t driver_read(H5FD_t *file, H5FD_mem_t type, hid_t transfer, haddr_t
   while (size) {
     ssize_t n = pread(f->fd, out, size, (off_t)address);
     if (n < 0 && errno == EINTR) { continue; }
-    if (n < 0 && !*f->write_errno) { *f->write_errno = errno; }
+    if (n < 0 && !f->state->first_errno) { f->state->first_errno = errno; }
     if (n <= 0) {
       memset(out, 0, size);
       break;
@@ -98,16 +100,19 @@ static herr_t driver_read(H5FD_t *file, H5FD_mem_t type, hid_t transfer, haddr_t
 
 static herr_t driver_write(H5FD_t *file, H5FD_mem_t type, hid_t transfer, haddr_t address, size_t size, const void *buffer)
 {
-  (void)type;
   (void)transfer;
   driver_file *f = (driver_file *)file;
   const char *in = buffer;
+  if (type == H5FD_MEM_DRAW) {
+    f->state->raw_address = (int64_t)address;
+    if (f->state->hold_raw) { return 0; }
+  }
   if (address + size > f->end) { f->end = address + size; }
-  while (size && !*f->write_errno) {
+  while (size && !f->state->first_errno) {
     ssize_t n = pwrite(f->fd, in, size, (off_t)address);
     if (n < 0 && errno == EINTR) { continue; }
     if (n <= 0) {
-      *f->write_errno = n ? errno : EIO;
+      f->state->first_errno = n ? errno : EIO;
       break;
     }
     in += n;
@@ -123,12 +128,12 @@ static herr_t driver_truncate(H5FD_t *file, hid_t transfer, hbool_t closing)
   (void)closing;
   driver_file *f = (driver_file *)file;
   if (f->end == f->allocated) { return 0; }
-  if (!*f->write_errno && ftruncate(f->fd, (off_t)f->allocated)) { *f->write_errno = errno; }
+  if (!f->state->first_errno && ftruncate(f->fd, (off_t)f->allocated)) { f->state->first_errno = errno; }
   f->end = f->allocated;
   return 0;
 }
 
-hid_t nsl_h5_set_writing_driver(hid_t access, int *write_errno)
+hid_t nsl_h5_set_writing_driver(hid_t access, nsl_h5_writing *state)
 {
   static const H5FD_class_t driver = {
 #ifdef H5FD_CLASS_VERSION /* since HDF5 1.13.2 */
@@ -150,7 +155,7 @@ hid_t nsl_h5_set_writing_driver(hid_t access, int *write_errno)
       .truncate = driver_truncate,
       .fl_map = H5FD_FLMAP_DICHOTOMY,
   };
-  driver_access info = {write_errno};
+  driver_access info = {state};
   hid_t id = H5FDregister(&driver);
   if (id >= 0 && H5Pset_driver(access, id, &info) < 0) {
     H5FDunregister(id);

@@ -39,8 +39,8 @@ nsl_status nsl_h5_fail(nsl_error *err, nsl_status otherwise, const char *file, c
 
 nsl_status nsl_h5_written(nsl_h5 *f, const char *object, nsl_error *err)
 {
-  if (!f->write_errno) { return NSL_OK; }
-  return nsl_fail_errno(err, f->write_errno, "%s%s%s: cannot write", f->path, object ? ": " : "", object ? object : "");
+  if (!f->writing.first_errno) { return NSL_OK; }
+  return nsl_fail_errno(err, f->writing.first_errno, "%s%s%s: cannot write", f->path, object ? ": " : "", object ? object : "");
 }
 
 static nsl_status open_file(const char *path, int create, nsl_h5 **out, nsl_error *err)
@@ -53,7 +53,7 @@ static nsl_status open_file(const char *path, int create, nsl_h5 **out, nsl_erro
   H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* at every opening: H5close() turns the printing on again */
   f->driver = H5I_INVALID_HID;
   access = H5Pcreate(H5P_FILE_ACCESS);
-  if (create && access >= 0) { f->driver = nsl_h5_set_writing_driver(access, &f->write_errno); }
+  if (create && access >= 0) { f->driver = nsl_h5_set_writing_driver(access, &f->writing); }
   /* No locks: many shared file systems refuse them, and files are published whole under unique temporary names. */
   if (access < 0 || (create ? f->driver < 0 : H5Pset_fapl_sec2(access) < 0) || H5Pset_file_locking(access, 0, 1) < 0 ||
       H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) < 0) {
@@ -63,8 +63,8 @@ static nsl_status open_file(const char *path, int create, nsl_h5 **out, nsl_erro
   f->writable = create;
   f->file = create ? H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, access) : H5Fopen(path, H5F_ACC_RDONLY, access);
   if (f->file < 0) {
-    if (f->write_errno) {
-      st = nsl_fail_errno(err, f->write_errno, "%s: cannot create", path);
+    if (f->writing.first_errno) {
+      st = nsl_fail_errno(err, f->writing.first_errno, "%s: cannot create", path);
       goto cleanup;
     }
     st = nsl_h5_fail(err, create ? NSL_E_IO : NSL_E_CORRUPT, path, NULL, create ? "create as HDF5" : "open as HDF5");
@@ -111,7 +111,7 @@ nsl_status nsl_h5_close(nsl_h5 *f, nsl_error *err)
   }
   if (H5Fclose(f->file) < 0 && st == NSL_OK) { st = nsl_h5_fail(err, NSL_E_IO, f->path, NULL, "close"); }
   if (f->driver >= 0) { H5FDunregister(f->driver); }
-  if (f->write_errno) { st = nsl_h5_written(f, NULL, err); } /* the cause of whatever went wrong after it */
+  if (f->writing.first_errno) { st = nsl_h5_written(f, NULL, err); } /* the cause of whatever went wrong after it */
   free(f->path);
   free(f);
   return st;

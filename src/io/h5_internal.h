@@ -8,12 +8,19 @@
 
 enum { NSL_H5_OPEN_DATASETS = 8 };
 
+/* What the writing driver and its file tell each other. */
+typedef struct {
+  int first_errno;     /* the first failed write, 0 while all went well */
+  int hold_raw;        /* raw data are not written, only their place is noted */
+  int64_t raw_address; /* of the last raw data written or held */
+} nsl_h5_writing;
+
 struct nsl_h5 {
   hid_t file;
   hid_t driver; /* of files being written; it must outlive them */
   char *path;
   int writable;
-  int write_errno; /* the first failed write, 0 while all went well */
+  nsl_h5_writing writing;
   /* The datasets used last stay open, so that reading or writing by rows keeps its chunk cache. */
   struct {
     char *path;
@@ -29,9 +36,9 @@ nsl_status nsl_h5_fail(nsl_error *err, nsl_status otherwise, const char *file, c
 /* Fails if a write has failed since the file was created; the writing driver does not let HDF5 itself see it. */
 nsl_status nsl_h5_written(nsl_h5 *f, const char *object, nsl_error *err);
 
-/* Gives the file access list the writing driver and returns its id, negative on failure. *write_errno must live as long as the file
- * is open, and so must the id: HDF5 1.10 drops its own reference before it calls the driver's close for the last time. */
-hid_t nsl_h5_set_writing_driver(hid_t access, int *write_errno);
+/* Gives the file access list the writing driver and returns its id, negative on failure. *state must live as long as the file is
+ * open, and so must the id: HDF5 1.10 drops its own reference before it calls the driver's close for the last time. */
+hid_t nsl_h5_set_writing_driver(hid_t access, nsl_h5_writing *state);
 
 hid_t nsl_h5_native_type(nsl_h5_type type);
 
