@@ -20,7 +20,6 @@ config_value() { "$noslit" config "$1" --json | grep -A1 "\"$2\":" | sed -n 's/.
 environment() {
   setup
   export OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1      # one rank a core: a BLAS thread more only takes another rank's core
-  export OMPI_MCA_io=${OMPI_MCA_io:-romio321}          # OMPIO has hung collective HDF5 writes
   export OMPI_MCA_mpi_yield_when_idle=1
   say "$(hostname): $("$noslit" --version), ${SLURM_NTASKS:-1} ranks on ${SLURM_JOB_NUM_NODES:-1} nodes, start ${SLURM_RESTART_COUNT:-0}"
 }

@@ -20,6 +20,8 @@ static nsl_status report(const nsl_config *cfg, const nsl_merge_summary *s, int 
   nsl_json_set_i64(root, "tiles", s->tiles);
   nsl_json_set_i64(root, "tiles_left_out", s->tiles_missing);
   nsl_json_set_i64(root, "bytes", s->bytes);
+  nsl_json_set_i64(root, "pdf_chunks", s->chunks);
+  nsl_json_set_i64(root, "pdf_chunks_made", s->chunks_made);
   nsl_json_set_f64(root, "wall_s", s->wall_s);
   return nsl_cli_print_json(root, err);
 }

@@ -39,11 +39,10 @@ cleanup:
 
 enum { MAX_FIXED_TEXT = 60000 }; /* a header message has at most 64 KiB */
 
-nsl_status nsl_h5_put_text(nsl_h5 *f, const char *path, const char *key, const char *v, nsl_error *err)
+static nsl_status put_text(nsl_h5 *f, const char *path, const char *key, const char *v, int fixed, nsl_error *err)
 {
   nsl_status st = NSL_OK;
   size_t n = strlen(v);
-  int fixed = n <= MAX_FIXED_TEXT;
   hid_t type = H5Tcopy(H5T_C_S1);
   if (type < 0 ||
       H5Tset_size(type, !fixed ? H5T_VARIABLE
@@ -57,6 +56,16 @@ nsl_status nsl_h5_put_text(nsl_h5 *f, const char *path, const char *key, const c
 cleanup:
   if (type >= 0) { H5Tclose(type); }
   return st;
+}
+
+nsl_status nsl_h5_put_text(nsl_h5 *f, const char *path, const char *key, const char *v, nsl_error *err)
+{
+  return put_text(f, path, key, v, strlen(v) <= MAX_FIXED_TEXT, err);
+}
+
+nsl_status nsl_h5_put_string(nsl_h5 *f, const char *path, const char *key, const char *v, nsl_error *err)
+{
+  return put_text(f, path, key, v, 0, err);
 }
 
 nsl_status nsl_h5_put_f64(nsl_h5 *f, const char *path, const char *key, double v, nsl_error *err)

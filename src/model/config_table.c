@@ -49,7 +49,6 @@ const nsl_key nsl_config_keys[] = {
 
     {"output.catalogue", NSL_KEY_PATH, O, "", 0, 0, "catalogue.hdf5", NULL, "merged catalogue; the name must end in .hdf5"},
     {"output.fits", NSL_KEY_PATH, O, "", 0, 0, "", NULL, "FITS export of the columns without PDFs; empty for none"},
-    {"output.deflate", NSL_KEY_INT, O, "", 0, 9, "4", NULL, "compression level of the catalogue"},
 
     {"validate.truth", NSL_KEY_PATH, O, "", 0, 0, "", NULL, "truth table"},
     {"validate.match_radius", NSL_KEY_REAL, O, "arcsec", 0.001, 60, "0.5", NULL, "matching radius when matching by position"},

@@ -126,7 +126,6 @@ nsl_status nsl_merge(const nsl_config *cfg, const nsl_select *select, int partia
       .config_hash = nsl_config_science_hash(cfg),
       .plan_hash = p.plan_hash,
       .seed = nsl_config_int(cfg, "survey.seed"),
-      .deflate = (int)nsl_config_int(cfg, "output.deflate"),
       .partial = partial,
   };
   NSL_TRY(nsl_merge_tiles(&job, log, summary, err));

@@ -1,5 +1,4 @@
-/* After the writing: reading everything back, the files beside the catalogue, and the names. */
-#include <mpi.h>
+/* After the writing: the files beside the catalogue, and the names. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,56 +6,10 @@
 #include "noslit/base/fsio.h"
 #include "noslit/io/fits.h"
 #include "noslit/io/json.h"
-#include "noslit/par/mpi_env.h"
 #include "noslit/pipe/made_by.h"
 #include "par/merge_internal.h"
 
 #define EXPORT_ROWS (1 << 18)
-
-typedef struct {
-  const nsl_catalogue_tile *tiles;
-  nsl_survey_summary *sum;
-  const char *path;
-} read_back;
-
-static nsl_status compare_tile(void *ctx, size_t i, nsl_hash hash, const nsl_rows *rows, size_t first, size_t n, nsl_error *err)
-{
-  read_back *r = ctx;
-  if (!nsl_hash_equal(hash, r->tiles[i].content_hash)) {
-    return nsl_fail(err, NSL_E_CORRUPT, "%s: the rows of tile %lld do not come back as they were written", r->path,
-                    (long long)r->tiles[i].tile);
-  }
-  nsl_survey_summary_add(r->sum, rows, first, n);
-  return NSL_OK;
-}
-
-static nsl_status read_share(const nsl_merge_set *set, const char *path, nsl_survey_summary *sum, nsl_error *err)
-{
-  nsl_status st = NSL_OK;
-  nsl_catalogue *c = NULL;
-  int rank, size;
-  size_t first, end;
-  MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-  MPI_Comm_size(MPI_COMM_WORLD, &size);
-  nsl_merge_share(set, rank, size, &first, &end);
-  read_back ctx = {set->tiles + first, sum, path};
-  NSL_TRY(nsl_catalogue_open(path, &c, err));
-  if (nsl_catalogue_rows(c) != set->n_rows) { NSL_THROW(err, NSL_E_CORRUPT, "%s: does not have its rows", path); }
-  NSL_TRY(nsl_catalogue_visit(c, set->tiles + first, end - first, compare_tile, &ctx, err));
-cleanup:
-  nsl_catalogue_close(c);
-  return st;
-}
-
-nsl_status nsl_merge_read_back(const nsl_merge_set *set, const char *path, nsl_survey_summary *total, nsl_error *err)
-{
-  nsl_survey_summary *mine = calloc(1, sizeof *mine);
-  nsl_status st = mine ? read_share(set, path, mine, err) : nsl_fail(err, NSL_E_NOMEM, "no memory for the summary");
-  st = nsl_mpi_agree(st, err);
-  if (st == NSL_OK) { MPI_Reduce(mine, total, sizeof *mine / sizeof(int64_t), MPI_INT64_T, MPI_SUM, 0, MPI_COMM_WORLD); }
-  free(mine);
-  return st;
-}
 
 static nsl_fits_type fits_type(nsl_col_type type)
 {

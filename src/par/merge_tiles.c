@@ -19,14 +19,14 @@ static nsl_status make_dir_of(const char *path, nsl_error *err)
   return st;
 }
 
-/* ROMIO crashes or hangs on a disk that runs full in a collective write, so the space is asked for before. The tile files hold the
- * same rows, compressed less. What fallocate reserves counts against quotas too; it is given back at once. */
+/* The space is asked for before, so that a full disk is not found after an hour. The tile files hold the same chunks. What
+ * fallocate reserves counts against quotas too; it is given back at once. */
 static nsl_status check_space(const nsl_merge_job *job, const nsl_merge_set *set, nsl_error *err)
 {
   nsl_status st = NSL_OK;
   int64_t row_bytes = set->grid.n * (int64_t)sizeof(float), available = 0;
   for (int c = 0; c < nsl_n_row_columns; c++) { row_bytes += (int64_t)nsl_col_size(nsl_row_columns[c].type); }
-  int64_t raw = set->n_rows * row_bytes, need = job->deflate && set->tile_bytes < raw ? set->tile_bytes : raw;
+  int64_t raw = set->n_rows * row_bytes, need = set->tile_bytes < raw ? set->tile_bytes : raw;
   need += need / 20 + (1 << 20);
   char *path = nsl_temp_name(job->catalogue, 0);
   if (!path) { return nsl_fail(err, NSL_E_NOMEM, "no memory"); }
@@ -57,6 +57,7 @@ nsl_status nsl_merge_tiles(const nsl_merge_job *job, const nsl_log *log, nsl_mer
   double start_s = nsl_clock_s();
   int rank;
   nsl_merge_set set = {0};
+  nsl_merge_written written = {0};
   nsl_survey_summary *total = calloc(1, sizeof *total);
   char *partial = nsl_strf("%s.partial", job->catalogue);
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
@@ -71,8 +72,12 @@ nsl_status nsl_merge_tiles(const nsl_merge_job *job, const nsl_log *log, nsl_mer
   NSL_TRY(nsl_merge_find_duplicates(job, &set, &summary->duplicates, err));
   if (!rank) { st = check_space(job, &set, err); }
   NSL_TRY(nsl_mpi_agree(st, err));
-  NSL_TRY(nsl_merge_write(job, &set, partial, log, err));
-  NSL_TRY(nsl_merge_read_back(&set, partial, total, err));
+  NSL_TRY(nsl_merge_write(job, &set, partial, log, &written, err));
+  int64_t mine[2] = {written.chunks, written.chunks_made}, all[2];
+  MPI_Allreduce(mine, all, 2, MPI_INT64_T, MPI_SUM, MPI_COMM_WORLD);
+  summary->chunks = all[0];
+  summary->chunks_made = all[1];
+  NSL_TRY(nsl_merge_read_back(&set, &written, partial, total, err));
   if (!rank) {
     st = nsl_merge_publish(job, &set, partial, total, err);
     if (st == NSL_OK) { st = nsl_file_stat(job->catalogue, &summary->bytes, NULL, err); }
@@ -83,6 +88,7 @@ nsl_status nsl_merge_tiles(const nsl_merge_job *job, const nsl_log *log, nsl_mer
 cleanup:
   if (st != NSL_OK && !rank && partial) { unlink(partial); }
   nsl_merge_set_free(&set);
+  nsl_merge_written_free(&written);
   free(total);
   free(partial);
   return st;

@@ -1,89 +1,72 @@
-/* Writes the catalogue: fixed extents, every rank its own whole chunks, one collective call per dataset and round. What stands in
- * a dataset depends on the tiles alone; chunk sizes do not depend on the number of ranks. */
+/* Writes the catalogue. Rank 0 alone speaks to HDF5: it makes the structure, and has HDF5 allot the places of columns and chunks
+ * without writing them. Every rank writes the bytes of its blocks to these places itself. Chunks are allotted in the order of their
+ * rows, so the file is the same for any number of ranks. docs/architecture.md says why it is not H5Dwrite that writes. */
+#include <errno.h>
+#include <fcntl.h>
 #include <mpi.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 #include "noslit/base/clock.h"
 #include "noslit/par/mpi_env.h"
 #include "noslit/pipe/made_by.h"
 #include "noslit/pipe/rows_h5.h"
 #include "noslit_version.h"
-#include "par/h5_parallel.h"
 #include "par/merge_internal.h"
 
-#define COLUMN_CHUNK_ROWS 8192
-#define PDF_CHUNK_BYTES (1 << 20)
+#define USUAL_BLOCK_ROWS 16384
+#define PDFS "/data/pdfs"
 
-typedef struct {
-  size_t column_rows, pdf_rows;
-} chunking;
+/* --- rank 0: structure and provenance --- */
 
-/* A power of two of PDF rows, about a megabyte, so that a column chunk is a whole number of PDF chunks. */
-static chunking choose_chunks(const nsl_merge_job *job, const nsl_pdf_grid *grid)
-{
-  chunking c = {job->column_chunk_rows ? job->column_chunk_rows : COLUMN_CHUNK_ROWS, job->pdf_chunk_rows};
-  if (!c.pdf_rows) {
-    c.pdf_rows = 1;
-    while (c.pdf_rows * 2 <= c.column_rows && c.pdf_rows * 2 * (size_t)grid->n * sizeof(float) <= PDF_CHUNK_BYTES) {
-      c.pdf_rows *= 2;
-    }
-  }
-  return c;
-}
-
-/* --- structure and provenance: the same calls with the same values on every rank --- */
-
-static nsl_status put_hash(nsl_h5p *f, const char *key, nsl_hash h, nsl_error *err)
+static nsl_status put_hash(nsl_h5 *f, const char *key, nsl_hash h, nsl_error *err)
 {
   char hex[NSL_HASH_HEX];
   nsl_hash_to_hex(h, hex);
-  return nsl_h5p_put_text(f, "/", key, hex, err);
+  return nsl_h5_put_string(f, "/", key, hex, err);
 }
 
-static nsl_status put_provenance(nsl_h5p *f, const nsl_merge_job *job, const nsl_merge_set *set, nsl_error *err)
+static nsl_status put_provenance(nsl_h5 *f, const nsl_merge_job *job, const nsl_merge_set *set, nsl_error *err)
 {
   nsl_status st = NSL_OK;
   int size, length = 0;
-  char now[32], host[MPI_MAX_PROCESSOR_NAME + 1] = "", libraries[NSL_LIBRARIES_MAX];
+  char now[32], host[MPI_MAX_PROCESSOR_NAME + 1] = "";
   MPI_Comm_size(MPI_COMM_WORLD, &size);
   MPI_Get_processor_name(host, &length);
   nsl_clock_utc(now);
-  snprintf(libraries, sizeof libraries, "%s", nsl_libraries());
-  MPI_Bcast(now, sizeof now, MPI_CHAR, 0, MPI_COMM_WORLD);
-  MPI_Bcast(host, sizeof host, MPI_CHAR, 0, MPI_COMM_WORLD);
-  MPI_Bcast(libraries, sizeof libraries, MPI_CHAR, 0, MPI_COMM_WORLD);
-  NSL_TRY(nsl_h5p_put_text(f, "/", "format", NSL_CATALOGUE_FORMAT, err));
-  NSL_TRY(nsl_h5p_put_i64(f, "/", "version", NSL_CATALOGUE_VERSION, err));
-  NSL_TRY(nsl_h5p_put_text(f, "/", "survey", job->survey, err));
-  NSL_TRY(nsl_h5p_put_i64(f, "/", "order", job->order, err));
-  NSL_TRY(nsl_h5p_put_i64(f, "/", "n_rows", set->n_rows, err));
-  NSL_TRY(nsl_h5p_put_i64(f, "/", "n_tiles", (int64_t)set->n, err));
-  NSL_TRY(nsl_h5p_put_i64(f, "/", "n_tiles_left_out", (int64_t)set->n_left_out, err));
-  NSL_TRY(nsl_h5p_put_text(f, "/", "selection", job->selection, err));
-  NSL_TRY(nsl_h5p_put_i64(f, "/", "pdf_n", set->grid.n, err));
-  NSL_TRY(nsl_h5p_put_f64(f, "/", "pdf_u0", set->grid.u0, err));
-  NSL_TRY(nsl_h5p_put_f64(f, "/", "pdf_du", set->grid.du, err));
+  NSL_TRY(nsl_h5_put_string(f, "/", "format", NSL_CATALOGUE_FORMAT, err));
+  NSL_TRY(nsl_h5_put_i64(f, "/", "version", NSL_CATALOGUE_VERSION, err));
+  NSL_TRY(nsl_h5_put_string(f, "/", "survey", job->survey, err));
+  NSL_TRY(nsl_h5_put_i64(f, "/", "order", job->order, err));
+  NSL_TRY(nsl_h5_put_i64(f, "/", "n_rows", set->n_rows, err));
+  NSL_TRY(nsl_h5_put_i64(f, "/", "n_tiles", (int64_t)set->n, err));
+  NSL_TRY(nsl_h5_put_i64(f, "/", "n_tiles_left_out", (int64_t)set->n_left_out, err));
+  NSL_TRY(nsl_h5_put_string(f, "/", "selection", job->selection, err));
+  NSL_TRY(nsl_h5_put_i64(f, "/", "pdf_n", set->grid.n, err));
+  NSL_TRY(nsl_h5_put_f64(f, "/", "pdf_u0", set->grid.u0, err));
+  NSL_TRY(nsl_h5_put_f64(f, "/", "pdf_du", set->grid.du, err));
   NSL_TRY(put_hash(f, "content_hash", set->content_hash, err));
   NSL_TRY(put_hash(f, "config_hash", job->config_hash, err));
   NSL_TRY(put_hash(f, "model_hash", set->model_hash, err));
   NSL_TRY(put_hash(f, "instrument_hash", set->instrument_hash, err));
   NSL_TRY(put_hash(f, "plan_hash", job->plan_hash, err));
-  NSL_TRY(nsl_h5p_put_i64(f, "/", "seed", job->seed, err));
-  NSL_TRY(nsl_h5p_put_text(f, "/", "config", job->config_text, err));
-  NSL_TRY(nsl_h5p_put_text(f, "/", "merge_version", NOSLIT_VERSION, err));
-  NSL_TRY(nsl_h5p_put_text(f, "/", "merge_commit", NOSLIT_COMMIT, err));
-  NSL_TRY(nsl_h5p_put_i64(f, "/", "results_version", nsl_results_version, err));
-  NSL_TRY(nsl_h5p_put_text(f, "/", "merge_libraries", libraries, err));
-  NSL_TRY(nsl_h5p_put_text(f, "/", "merge_date", now, err));
-  NSL_TRY(nsl_h5p_put_text(f, "/", "merge_host", host, err));
-  NSL_TRY(nsl_h5p_put_i64(f, "/", "merge_ranks", size, err));
+  NSL_TRY(nsl_h5_put_i64(f, "/", "seed", job->seed, err));
+  NSL_TRY(nsl_h5_put_string(f, "/", "config", job->config_text, err));
+  NSL_TRY(nsl_h5_put_string(f, "/", "merge_version", NOSLIT_VERSION, err));
+  NSL_TRY(nsl_h5_put_string(f, "/", "merge_commit", NOSLIT_COMMIT, err));
+  NSL_TRY(nsl_h5_put_i64(f, "/", "results_version", nsl_results_version, err));
+  NSL_TRY(nsl_h5_put_string(f, "/", "merge_libraries", nsl_libraries(), err));
+  NSL_TRY(nsl_h5_put_string(f, "/", "merge_date", now, err));
+  NSL_TRY(nsl_h5_put_string(f, "/", "merge_host", host, err));
+  NSL_TRY(nsl_h5_put_i64(f, "/", "merge_ranks", size, err));
 cleanup:
   return st;
 }
 
-static nsl_status put_meta(nsl_h5p *f, const nsl_pdf_grid *grid, nsl_error *err)
+static nsl_status put_meta(nsl_h5 *f, const nsl_pdf_grid *grid, nsl_error *err)
 {
   nsl_status st = NSL_OK;
   int64_t version = 0;
@@ -91,177 +74,286 @@ static nsl_status put_meta(nsl_h5p *f, const nsl_pdf_grid *grid, nsl_error *err)
   double *edges = malloc(shape[1] * sizeof *edges);
   if (!edges) { NSL_THROW(err, NSL_E_NOMEM, "no memory for %d bin edges", grid->n); }
   for (int i = 0; i <= grid->n; i++) { edges[i] = nsl_pdf_edge_z(grid, i); }
-  NSL_TRY(nsl_h5p_group(f, "/meta", err));
-  NSL_TRY(nsl_h5p_write_fixed_text(f, "/meta/pdf_name", 1, strlen("hist"), "hist", err));
-  NSL_TRY(nsl_h5p_write(f, "/meta/pdf_version", NSL_H5_I64, 1, &one, &version, err));
-  NSL_TRY(nsl_h5p_write(f, "/meta/bins", NSL_H5_F64, 2, shape, edges, err));
+  NSL_TRY(nsl_h5_group(f, "/meta", err));
+  NSL_TRY(nsl_h5_write_fixed_text(f, "/meta/pdf_name", 1, strlen("hist"), "hist", err));
+  NSL_TRY(nsl_h5_write(f, "/meta/pdf_version", NSL_H5_I64, 1, &one, &version, NULL, err));
+  NSL_TRY(nsl_h5_write(f, "/meta/bins", NSL_H5_F64, 2, shape, edges, NULL, err));
 cleanup:
   free(edges);
   return st;
 }
 
-static nsl_status create_datasets(nsl_h5p *f, const nsl_merge_job *job, const nsl_merge_set *set, chunking chunks, nsl_error *err)
+/* address: of each column, -1 when there are no rows. */
+static nsl_status create_datasets(nsl_h5 *f, const nsl_merge_set *set, int64_t *address, nsl_error *err)
 {
   nsl_status st = NSL_OK;
-  size_t n = (size_t)set->n_rows, shape[2] = {n, (size_t)set->grid.n};
+  size_t n = (size_t)set->n_rows;
   char name[80];
-  NSL_TRY(nsl_h5p_group(f, "/ancil", err));
-  NSL_TRY(nsl_h5p_group(f, "/data", err));
+  NSL_TRY(nsl_h5_group(f, "/ancil", err));
+  NSL_TRY(nsl_h5_group(f, "/data", err));
   for (int c = 0; c < nsl_n_row_columns; c++) {
     const nsl_column_info *info = &nsl_row_columns[c];
     snprintf(name, sizeof name, "/ancil/%s", info->name);
-    NSL_TRY(nsl_h5p_create_rows(f, name, nsl_col_h5_type(info->type), 1, &n, chunks.column_rows, job->deflate, err));
-    NSL_TRY(nsl_h5p_put_text(f, name, "unit", info->unit, err));
-    NSL_TRY(nsl_h5p_put_text(f, name, "ucd", info->ucd, err));
-    NSL_TRY(nsl_h5p_put_text(f, name, "description", info->description, err));
+    NSL_TRY(nsl_h5_allot_column(f, name, nsl_col_h5_type(info->type), n, &address[c], err));
+    NSL_TRY(nsl_h5_put_string(f, name, "unit", info->unit, err));
+    NSL_TRY(nsl_h5_put_string(f, name, "ucd", info->ucd, err));
+    NSL_TRY(nsl_h5_put_string(f, name, "description", info->description, err));
   }
-  NSL_TRY(nsl_h5p_create_rows(f, "/data/pdfs", NSL_H5_F32, 2, shape, chunks.pdf_rows, job->deflate, err));
-  NSL_TRY(nsl_h5p_put_text(f, "/data/pdfs", "description",
-                           "probability density per unit redshift in each bin of meta/bins (uniform in ln(1+z)); zero for no_pdf",
-                           err));
+  NSL_TRY(nsl_h5_create_chunked(f, PDFS, n, (size_t)set->grid.n, NSL_PDF_CHUNK_ROWS, err));
+  NSL_TRY(nsl_h5_put_string(f, PDFS, "description",
+                            "probability density per unit redshift in each bin of meta/bins (uniform in ln(1+z)); zero for no_pdf",
+                            err));
 cleanup:
   return st;
 }
 
-/* --- rows --- */
-
-/* The tile file that was read last. */
-typedef struct {
-  size_t index;
-  int loaded;
-  nsl_rows rows;
-} open_tile;
-
-static nsl_status load_tile(const nsl_merge_job *job, const nsl_merge_set *set, size_t index, open_tile *t, nsl_error *err)
-{
-  if (t->loaded && t->index == index) { return NSL_OK; }
-  nsl_status st = NSL_OK;
-  nsl_tile_head head;
-  char *path = nsl_tile_file_path(job->workdir, job->order, set->tiles[index].tile);
-  if (t->loaded) { nsl_rows_free(&t->rows); }
-  t->loaded = 0;
-  if (!path) { NSL_THROW(err, NSL_E_NOMEM, "no memory"); }
-  NSL_TRY(nsl_tile_read(path, &head, &t->rows, err));
-  t->loaded = 1;
-  t->index = index;
-  if (!nsl_hash_equal(head.content_hash, set->tiles[index].content_hash)) {
-    NSL_THROW(err, NSL_E_MISMATCH, "%s: was written anew while it was being merged; merge again when the run is over", path);
-  }
-cleanup:
-  free(path);
-  return st;
-}
-
-static void copy_rows(nsl_rows *to, size_t at, const nsl_rows *from, size_t first, size_t n)
-{
-  for (int c = 0; c < nsl_n_row_columns; c++) {
-    size_t size = nsl_col_size(nsl_row_columns[c].type);
-    memcpy((char *)nsl_rows_column(to, c) + at * size, (const char *)nsl_rows_column(from, c) + first * size, n * size);
-  }
-  size_t bins = (size_t)to->grid.n;
-  memcpy(to->pdf + at * bins, from->pdf + first * bins, n * bins * sizeof(float));
-}
-
-/* Rows [first, first + n) of the catalogue from the tile files. */
-static nsl_status fill_block(const nsl_merge_job *job, const nsl_merge_set *set, int64_t first, int64_t n, open_tile *t,
-                             nsl_rows *block, nsl_error *err)
-{
-  nsl_status st = NSL_OK;
-  size_t index = nsl_merge_tile_of_row(set, first);
-  for (int64_t done = 0; done < n; index++) {
-    const nsl_catalogue_tile *tile = &set->tiles[index];
-    if (!tile->n_rows) { continue; }
-    NSL_TRY(load_tile(job, set, index, t, err));
-    int64_t skip = first + done - tile->first_row, take = tile->n_rows - skip;
-    if (take > n - done) { take = n - done; }
-    copy_rows(block, (size_t)done, &t->rows, (size_t)skip, (size_t)take);
-    done += take;
-  }
-cleanup:
-  return st;
-}
-
-/* Every dataset is written even after a failure: the other ranks are in the same calls. The first error is kept. */
-static nsl_status write_block(nsl_h5p *f, const nsl_rows *block, int64_t first, int64_t n, nsl_error *err)
-{
-  nsl_status st = NSL_OK;
-  char name[80];
-  for (int c = 0; c <= nsl_n_row_columns; c++) {
-    nsl_error why = NSL_ERROR_INIT;
-    nsl_status one;
-    if (c < nsl_n_row_columns) {
-      snprintf(name, sizeof name, "/ancil/%s", nsl_row_columns[c].name);
-      one = nsl_h5p_write_rows(f, name, nsl_col_h5_type(nsl_row_columns[c].type), (size_t)first, (size_t)n,
-                               nsl_rows_column(block, c), &why);
-    } else {
-      one = nsl_h5p_write_rows(f, "/data/pdfs", NSL_H5_F32, (size_t)first, (size_t)n, block->pdf, &why);
-    }
-    if (one != NSL_OK && st == NSL_OK) { st = nsl_fail(err, one, "%s", why.text); }
-  }
-  return st;
-}
-
-static nsl_status write_rows(nsl_h5p *f, const nsl_merge_job *job, const nsl_merge_set *set, chunking chunks, const nsl_log *log,
+static nsl_status start_file(const nsl_merge_job *job, const nsl_merge_set *set, const char *path, nsl_h5 **f, int64_t *address,
                              nsl_error *err)
 {
   nsl_status st = NSL_OK;
-  int rank, size;
-  MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-  MPI_Comm_size(MPI_COMM_WORLD, &size);
-  int64_t unit = (int64_t)chunks.column_rows, units = (set->n_rows + unit - 1) / unit;
-  int64_t next = units * rank / size, end = units * (rank + 1) / size, rounds = 0;
-  for (int r = 0; r < size; r++) {
-    int64_t share = units * (r + 1) / size - units * r / size;
-    rounds = share > rounds ? share : rounds;
-  }
-  nsl_rows block = {0};
-  open_tile tile = {0};
-  nsl_progress progress;
-  nsl_progress_start(&progress, rank ? NULL : log, "rows", (long)set->n_rows);
-  size_t block_rows = unit < set->n_rows ? (size_t)unit : (size_t)set->n_rows;
-  if (rounds && !nsl_rows_alloc(&block, block_rows, &set->grid)) {
-    st = nsl_fail(err, NSL_E_NOMEM, "no memory for a block of %zu rows", block_rows);
-  }
-  NSL_TRY(nsl_mpi_agree(st, err));
-  for (int64_t round = 0; round < rounds; round++) {
-    int64_t first = next < end ? next * unit : 0, n = 0;
-    if (next < end) {
-      n = set->n_rows - first < unit ? set->n_rows - first : unit;
-      st = fill_block(job, set, first, n, &tile, &block, err);
-      next++;
-    }
-    NSL_TRY(nsl_mpi_agree(st, err));
-    st = write_block(f, &block, first, n, err);
-    NSL_TRY(nsl_mpi_agree(st, err));
-    long done = (long)((round + 1) * unit * size);
-    nsl_progress_update(&progress, done < set->n_rows ? done : (long)set->n_rows, NULL);
-  }
-  nsl_progress_end(&progress, (long)set->n_rows, NULL);
+  NSL_TRY(nsl_h5_create(path, f, err));
+  NSL_TRY(put_provenance(*f, job, set, err));
+  NSL_TRY(put_meta(*f, &set->grid, err));
+  NSL_TRY(create_datasets(*f, set, address, err));
 cleanup:
-  nsl_rows_free(&block);
-  if (tile.loaded) { nsl_rows_free(&tile.rows); }
   return st;
 }
 
-nsl_status nsl_merge_write(const nsl_merge_job *job, const nsl_merge_set *set, const char *path, const nsl_log *log, nsl_error *err)
+/* --- every rank: bytes to their places --- */
+
+typedef struct {
+  nsl_h5 *f; /* rank 0 */
+  const char *path;
+  int fd, rank, size;
+  int64_t column_address[64];
+  int64_t *place; /* of this rank's chunks in this round */
+  size_t place_capacity;
+  /* Rank 0: all ranks' chunks of a round. */
+  int *counts, *starts, *sizes;
+  int64_t *places;
+  size_t capacity;
+} writer;
+
+/* Pieces that stand one behind the other in the file; the list is used up. */
+static nsl_status put_pieces(const writer *w, struct iovec *piece, int n, int64_t at, nsl_error *err)
+{
+  while (n) {
+    ssize_t done = pwritev(w->fd, piece, n, (off_t)at);
+    if (done < 0 && errno == EINTR) { continue; }
+    if (done <= 0) { return nsl_fail_errno(err, done ? errno : EIO, "%s: cannot write", w->path); }
+    at += done;
+    for (; n && (size_t)done >= piece->iov_len; piece++, n--) { done -= (ssize_t)piece->iov_len; }
+    if (n) {
+      piece->iov_base = (char *)piece->iov_base + done;
+      piece->iov_len -= (size_t)done;
+    }
+  }
+  return NSL_OK;
+}
+
+/* Chunks from *k on, as far as they are in memory. */
+static nsl_status write_chunks(const writer *w, const nsl_merge_stage *s, size_t *k, nsl_hasher *h, nsl_error *err)
 {
   nsl_status st = NSL_OK;
-  nsl_h5p *f = NULL;
-  chunking chunks = choose_chunks(job, &set->grid);
-  st = nsl_h5p_create(path, &f, err);
+  struct iovec piece[64];
+  int n = 0;
+  int64_t start = 0, end = 0;
+  for (const unsigned char *bytes; *k < s->n_chunks && (bytes = nsl_merge_stage_chunk(s, *k)); ++*k) {
+    size_t size = (size_t)s->chunk_bytes[*k];
+    if (n && (n == sizeof piece / sizeof *piece || w->place[*k] != end)) {
+      NSL_TRY(put_pieces(w, piece, n, start, err));
+      n = 0;
+    }
+    if (!n) { start = end = w->place[*k]; }
+    piece[n++] = (struct iovec){(void *)(uintptr_t)bytes, size};
+    end += (int64_t)size;
+    nsl_hasher_add(h, bytes, size);
+  }
+  NSL_TRY(put_pieces(w, piece, n, start, err));
+cleanup:
+  return st;
+}
+
+static nsl_status write_columns(const writer *w, const nsl_merge_stage *s, nsl_error *err)
+{
+  nsl_status st = NSL_OK;
+  for (int c = 0; c < nsl_n_row_columns && s->n_rows; c++) {
+    int64_t size = (int64_t)nsl_col_size(nsl_row_columns[c].type);
+    struct iovec piece = {nsl_rows_column(&s->columns, c), (size_t)(s->n_rows * size)};
+    NSL_TRY(put_pieces(w, &piece, 1, w->column_address[c] + s->first_row * size, err));
+  }
+cleanup:
+  return st;
+}
+
+/* The tiles' bytes go straight from where they were proved to where they belong. */
+static nsl_status write_block(const writer *w, nsl_merge_stage *s, size_t b, nsl_merge_written *written, nsl_error *err)
+{
+  nsl_status st = NSL_OK;
+  size_t k = 0;
+  nsl_hasher *h = nsl_hasher_new();
+  if (!h) { NSL_THROW(err, NSL_E_NOMEM, "no memory to write the catalogue"); }
+  for (size_t t = s->first_tile; t < written->first_tile[b + 1]; t++) {
+    if (!s->set->tiles[t].n_rows) { continue; }
+    NSL_TRY(nsl_merge_stage_load(s, t, err));
+    NSL_TRY(write_chunks(w, s, &k, h, err));
+  }
+  if (k != s->n_chunks) { NSL_THROW(err, NSL_E_BUG, "%s: %zu of %zu chunks were written", w->path, k, s->n_chunks); }
+  NSL_TRY(write_columns(w, s, err));
+  for (size_t i = 0; i < s->n_chunks; i++) { written->chunks_made += s->source[i].tile == NSL_MERGE_MADE; }
+  written->chunks += (int64_t)s->n_chunks;
+  written->hash[b] = nsl_merge_block_hash(nsl_hasher_value(h), &s->columns, (size_t)s->n_rows);
+cleanup:
+  nsl_hasher_free(h);
+  return st;
+}
+
+static nsl_status grow(writer *w, size_t mine, size_t all, nsl_error *err)
+{
+  if (mine > w->place_capacity) {
+    free(w->place);
+    w->place = malloc(mine * sizeof *w->place);
+    w->place_capacity = w->place ? mine : 0;
+  }
+  if (all > w->capacity) {
+    free(w->sizes);
+    free(w->places);
+    w->sizes = malloc(all * sizeof *w->sizes);
+    w->places = malloc(all * sizeof *w->places);
+    w->capacity = w->sizes && w->places ? all : 0;
+  }
+  return mine <= w->place_capacity && all <= w->capacity ? NSL_OK : nsl_fail(err, NSL_E_NOMEM, "no memory for a round of chunks");
+}
+
+/* The chunks of a round stand one behind the other, rank by rank: HDF5 allots them in this order. Collective. */
+static nsl_status allot(writer *w, const nsl_merge_stage *s, nsl_error *err)
+{
+  nsl_status st = NSL_OK;
+  int mine = (int)s->n_chunks, all = 0;
+  int64_t first = s->first_chunk;
+  MPI_Gather(&mine, 1, MPI_INT, w->counts, 1, MPI_INT, 0, MPI_COMM_WORLD);
+  for (int r = 0; !w->rank && r < w->size; r++) {
+    w->starts[r] = all;
+    all += w->counts[r];
+  }
+  st = grow(w, s->n_chunks, (size_t)all, err);
   NSL_TRY(nsl_mpi_agree(st, err));
-  if ((st = put_provenance(f, job, set, err)) == NSL_OK && (st = put_meta(f, &set->grid, err)) == NSL_OK) {
-    st = create_datasets(f, job, set, chunks, err);
+  MPI_Gatherv(s->chunk_bytes, mine, MPI_INT, w->sizes, w->counts, w->starts, MPI_INT, 0, MPI_COMM_WORLD);
+  for (int k = 0; k < all && st == NSL_OK; k++) {
+    st = nsl_h5_put_chunk(w->f, PDFS, (size_t)(first + k) * NSL_PDF_CHUNK_ROWS, NULL, (size_t)w->sizes[k], &w->places[k], err);
   }
   NSL_TRY(nsl_mpi_agree(st, err));
-  NSL_TRY(write_rows(f, job, set, chunks, log, err));
-  st = nsl_h5p_put_i64(f, "/", "complete", 1, err);
+  MPI_Scatterv(w->places, w->counts, w->starts, MPI_INT64_T, w->place, mine, MPI_INT64_T, 0, MPI_COMM_WORLD);
+cleanup:
+  return st;
+}
+
+static nsl_status write_rows(writer *w, const nsl_merge_job *job, const nsl_merge_set *set, const nsl_log *log,
+                             nsl_merge_written *written, nsl_error *err)
+{
+  nsl_status st = NSL_OK;
+  nsl_merge_stage stage = {0};
+  nsl_progress progress;
+  nsl_progress_start(&progress, w->rank ? NULL : log, "rows", (long)set->n_rows);
+  st = nsl_merge_stage_new(job, set, &stage, err);
   NSL_TRY(nsl_mpi_agree(st, err));
-  nsl_h5p *closing = f;
-  f = NULL;
-  st = nsl_h5p_close(closing, err);
+  for (size_t round = 0; round < written->n_blocks; round += (size_t)w->size) {
+    size_t b = round + (size_t)w->rank, next = round + (size_t)w->size;
+    const size_t *first_tile = written->first_tile;
+    stage.n_chunks = 0;
+    if (b < written->n_blocks && st == NSL_OK) { st = nsl_merge_stage_prepare(&stage, first_tile[b], first_tile[b + 1], err); }
+    NSL_TRY(nsl_mpi_agree(st, err));
+    NSL_TRY(allot(w, &stage, err));
+    if (b < written->n_blocks) { st = write_block(w, &stage, b, written, err); }
+    size_t tile = first_tile[next < written->n_blocks ? next : written->n_blocks];
+    nsl_progress_update(&progress, tile < set->n ? (long)set->tiles[tile].first_row : (long)set->n_rows, NULL);
+  }
+  NSL_TRY(nsl_mpi_agree(st, err));
+  nsl_progress_end(&progress, (long)set->n_rows, NULL);
+  written->sum = stage.sum;
+cleanup:
+  nsl_merge_stage_free(&stage);
+  return st;
+}
+
+/* Whole tiles, until there are enough rows. */
+static nsl_status cut_blocks(const nsl_merge_job *job, const nsl_merge_set *set, nsl_merge_written *w, nsl_error *err)
+{
+  int64_t enough = job->block_rows ? job->block_rows : USUAL_BLOCK_ROWS, rows = 0;
+  memset(w, 0, sizeof *w);
+  w->first_tile = malloc((set->n + 1) * sizeof *w->first_tile);
+  w->hash = calloc(set->n + 1, sizeof *w->hash);
+  if (!w->first_tile || !w->hash) { return nsl_fail(err, NSL_E_NOMEM, "no memory for the blocks of %zu tiles", set->n); }
+  for (size_t t = 0; t < set->n; t++) {
+    if (!t || rows >= enough) {
+      w->first_tile[w->n_blocks++] = t;
+      rows = 0;
+    }
+    rows += set->tiles[t].n_rows;
+  }
+  w->first_tile[w->n_blocks] = set->n;
+  return NSL_OK;
+}
+
+void nsl_merge_written_free(nsl_merge_written *w)
+{
+  free(w->first_tile);
+  free(w->hash);
+  memset(w, 0, sizeof *w);
+}
+
+static nsl_status open_bytes(writer *w, nsl_error *err)
+{
+  w->counts = malloc((size_t)w->size * 2 * sizeof *w->counts);
+  if (!w->counts) { return nsl_fail(err, NSL_E_NOMEM, "no memory for %d ranks", w->size); }
+  w->starts = w->counts + w->size;
+  w->fd = open(w->path, O_WRONLY | O_CLOEXEC);
+  return w->fd < 0 ? nsl_fail_errno(err, errno, "%s: cannot write", w->path) : NSL_OK;
+}
+
+/* Each rank brings to the disk what its own host still holds. */
+static nsl_status close_bytes(writer *w, nsl_error *err)
+{
+  nsl_status st = NSL_OK;
+  if (fsync(w->fd)) { st = nsl_fail_errno(err, errno, "%s: cannot write", w->path); }
+  if (close(w->fd) && st == NSL_OK) { st = nsl_fail_errno(err, errno, "%s: cannot write", w->path); }
+  w->fd = -1;
+  return st;
+}
+
+static nsl_status finish_file(nsl_h5 **f, nsl_error *err)
+{
+  nsl_status st = nsl_h5_put_i64(*f, "/", "complete", 1, err);
+  if (st != NSL_OK) { return st; }
+  nsl_h5 *closing = *f;
+  *f = NULL;
+  return nsl_h5_close(closing, err);
+}
+
+nsl_status nsl_merge_write(const nsl_merge_job *job, const nsl_merge_set *set, const char *path, const nsl_log *log,
+                           nsl_merge_written *written, nsl_error *err)
+{
+  nsl_status st = NSL_OK;
+  writer w = {.path = path, .fd = -1};
+  MPI_Comm_rank(MPI_COMM_WORLD, &w.rank);
+  MPI_Comm_size(MPI_COMM_WORLD, &w.size);
+  st = cut_blocks(job, set, written, err);
+  if (st == NSL_OK && !w.rank) { st = start_file(job, set, path, &w.f, w.column_address, err); }
+  NSL_TRY(nsl_mpi_agree(st, err));
+  MPI_Bcast(w.column_address, 64, MPI_INT64_T, 0, MPI_COMM_WORLD);
+  st = open_bytes(&w, err);
+  NSL_TRY(nsl_mpi_agree(st, err));
+  NSL_TRY(write_rows(&w, job, set, log, written, err));
+  st = close_bytes(&w, err);
+  NSL_TRY(nsl_mpi_agree(st, err));
+  if (!w.rank) { st = finish_file(&w.f, err); }
   NSL_TRY(nsl_mpi_agree(st, err));
 cleanup:
-  nsl_h5p_close(f, NULL);
+  if (w.fd >= 0) { close(w.fd); }
+  nsl_h5_close(w.f, NULL);
+  free(w.counts);
+  free(w.sizes);
+  free(w.places);
+  free(w.place);
   return st;
 }

@@ -36,8 +36,6 @@ nsl_mpi nsl_mpi_start(int *argc, char ***argv)
 {
   nsl_mpi mpi = {0, 1};
   int provided;
-  /* OMPIO has hung collective HDF5 writes on several file systems (docs/operations.md); a site may still choose it. */
-  setenv("OMPI_MCA_io", "romio321", 0);
   MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided);
   MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
   MPI_Comm_rank(MPI_COMM_WORLD, &mpi.rank);

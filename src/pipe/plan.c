@@ -20,6 +20,7 @@ typedef struct {
   char *folder;              /* of this generation */
   nsl_plan_pair *pairs;      /* which exposure serves which tile */
   size_t n_pairs, pairs_capacity;
+  int64_t n_rows; /* of the tiles planned so far, in their order */
 } maker;
 
 static nsl_status no_memory(nsl_error *err) { return nsl_fail(err, NSL_E_NOMEM, "no memory for the plan"); }
@@ -132,7 +133,7 @@ static nsl_status pair_up(maker *m, nsl_error *err)
 /* --- the tiles of one Dir --- */
 
 typedef struct {
-  int64_t *lines; /* [n][5]: tile, first, count, hash */
+  int64_t *lines; /* [n][NSL_PLAN_LINE]: tile, first, count, hash, first row */
   size_t n;
   int32_t *exposures; /* indexes into the plan's exposures */
   size_t n_exposures, capacity;
@@ -177,15 +178,17 @@ static nsl_status plan_tile(maker *m, nsl_source_reader *r, const nsl_plan_pair 
                             dir_tables *d, nsl_error *err)
 {
   nsl_tile_task task;
-  int64_t *line = d->lines + 5 * d->n++;
+  int64_t *line = d->lines + NSL_PLAN_LINE * d->n++;
   size_t first = d->n_exposures;
   nsl_status st = nsl_task_sources(r, &m->rules, tile->tile, &task, err);
   if (st != NSL_OK) { return st; }
   st = sift_exposures(m, candidates, n, &task, tile, d, err);
   if (st == NSL_OK) { st = nsl_task_hash(&task, err); }
   tile->input_hash = task.input_hash;
-  const int64_t values[5] = {tile->tile, (int64_t)first, (int64_t)(d->n_exposures - first), (int64_t)task.input_hash.hi,
-                             (int64_t)task.input_hash.lo};
+  const int64_t values[NSL_PLAN_LINE] = {
+      tile->tile, (int64_t)first, (int64_t)(d->n_exposures - first), (int64_t)task.input_hash.hi, (int64_t)task.input_hash.lo,
+      m->n_rows};
+  m->n_rows += tile->n_sources;
   memcpy(line, values, sizeof values);
   free(task.exposures); /* their paths belong to the plan */
   task.exposures = NULL;
@@ -224,8 +227,8 @@ static nsl_status write_tables(maker *m, nsl_h5 *f, const dir_tables *d, nsl_err
   NSL_TRY(nsl_h5_put_f64(f, "/", "mag_faint", m->rules.mag_faint, err));
   NSL_TRY(nsl_h5_put_f64(f, "/", "neighbour_mag", m->rules.neighbour_mag, err));
   NSL_TRY(nsl_h5_put_f64(f, "/", "neighbour_deg", m->rules.neighbour_deg, err));
-  NSL_TRY(nsl_h5_write(f, "/tile", NSL_H5_I64, 2, (size_t[]){d->n, 5}, d->lines, NULL, err));
-  NSL_TRY(nsl_h5_put_text(f, "/tile", "columns", "tile,first,count,input_hash_hi,input_hash_lo", err));
+  NSL_TRY(nsl_h5_write(f, "/tile", NSL_H5_I64, 2, (size_t[]){d->n, NSL_PLAN_LINE}, d->lines, NULL, err));
+  NSL_TRY(nsl_h5_put_text(f, "/tile", "columns", "tile,first,count,input_hash_hi,input_hash_lo,first_row", err));
   NSL_TRY(nsl_h5_write(f, "/tile_exposures", NSL_H5_I32, 1, &d->n_exposures, local, NULL, err));
   NSL_TRY(nsl_exposures_write(f, "/exposures", infos, n_used, err));
 cleanup:
@@ -264,7 +267,7 @@ static nsl_status plan_dir(maker *m, nsl_source_reader *r, size_t first, size_t 
                            nsl_error *err)
 {
   nsl_status st = NSL_OK;
-  dir_tables d = {.lines = calloc(last - first + 1, 5 * sizeof *d.lines)};
+  dir_tables d = {.lines = calloc(last - first + 1, NSL_PLAN_LINE * sizeof *d.lines)};
   if (!d.lines) { return no_memory(err); }
   for (size_t t = first; t < last; t++) {
     size_t from = *pair;

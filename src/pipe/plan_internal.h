@@ -5,8 +5,9 @@
 #include "noslit/io/h5.h"
 #include "noslit/pipe/plan.h"
 
-#define NSL_PLAN_VERSION 1
+#define NSL_PLAN_VERSION 2
 #define NSL_PLAN_DIR_TILES 10000 /* tiles per Dir=<d>, as in the tile files' paths */
+#define NSL_PLAN_LINE 6          /* numbers a tile in the tile table of its Dir */
 
 static inline int64_t nsl_plan_dir(nsl_tile_id tile) { return tile / NSL_PLAN_DIR_TILES * NSL_PLAN_DIR_TILES; }
 

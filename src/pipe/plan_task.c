@@ -171,39 +171,41 @@ cleanup:
   return st;
 }
 
-/* The tile's line in the tile table of its Dir: tile, first exposure, number of exposures, hash. */
-static nsl_status find_line(nsl_h5 *f, const char *path, nsl_tile_id tile, int64_t line[5], nsl_error *err)
+/* The tile's line in the tile table of its Dir: tile, first exposure, number of exposures, hash, first row. */
+static nsl_status find_line(nsl_h5 *f, const char *path, nsl_tile_id tile, int64_t line[NSL_PLAN_LINE], nsl_error *err)
 {
   nsl_status st = NSL_OK;
   int rank;
   size_t dims[NSL_H5_MAX_RANK], low = 0;
   int64_t *lines = NULL;
   NSL_TRY(nsl_h5_dims(f, "/tile", &rank, dims, err));
-  if (rank != 2 || dims[1] != 5) { NSL_THROW(err, NSL_E_CORRUPT, "%s: not a tile file of a plan; run `noslit plan`", path); }
-  lines = calloc(dims[0] + 1, 5 * sizeof *lines);
+  if (rank != 2 || dims[1] != NSL_PLAN_LINE) {
+    NSL_THROW(err, NSL_E_CORRUPT, "%s: not a tile file of a plan; run `noslit plan`", path);
+  }
+  lines = calloc(dims[0] + 1, NSL_PLAN_LINE * sizeof *lines);
   if (!lines) {
     st = no_memory(tile, err);
     goto cleanup;
   }
-  NSL_TRY(nsl_h5_read(f, "/tile", NSL_H5_I64, 5 * dims[0], lines, err));
+  NSL_TRY(nsl_h5_read(f, "/tile", NSL_H5_I64, NSL_PLAN_LINE * dims[0], lines, err));
   for (size_t high = dims[0]; low < high;) {
     size_t middle = (low + high) / 2;
-    if (lines[5 * middle] < tile) {
+    if (lines[NSL_PLAN_LINE * middle] < tile) {
       low = middle + 1;
     } else {
       high = middle;
     }
   }
-  if (low == dims[0] || lines[5 * low] != tile) {
+  if (low == dims[0] || lines[NSL_PLAN_LINE * low] != tile) {
     NSL_THROW(err, NSL_E_NOTFOUND, "%s: tile %lld is not in the plan", path, (long long)tile);
   }
-  memcpy(line, lines + 5 * low, 5 * sizeof *line);
+  memcpy(line, lines + NSL_PLAN_LINE * low, NSL_PLAN_LINE * sizeof *line);
 cleanup:
   free(lines);
   return st;
 }
 
-static nsl_status read_exposures(nsl_h5 *f, const int64_t line[5], nsl_tile_task *task, nsl_error *err)
+static nsl_status read_exposures(nsl_h5 *f, const int64_t line[NSL_PLAN_LINE], nsl_tile_task *task, nsl_error *err)
 {
   nsl_status st = NSL_OK;
   size_t n = (size_t)line[2];
@@ -227,7 +229,7 @@ nsl_status nsl_plan_task(const nsl_config *cfg, nsl_tile_id tile, nsl_tile_task 
   nsl_h5 *f = NULL;
   nsl_source_reader *r = NULL;
   nsl_task_rules rules;
-  int64_t line[5] = {0};
+  int64_t line[NSL_PLAN_LINE] = {0};
   *out = (nsl_tile_task){0};
   NSL_TRY(nsl_plan_read_identities(cfg, &ids, err));
   generation = nsl_plan_generation(&ids);
@@ -244,6 +246,7 @@ nsl_status nsl_plan_task(const nsl_config *cfg, nsl_tile_id tile, nsl_tile_task 
   NSL_TRY(nsl_task_sources(r, &rules, tile, out, err));
   NSL_TRY(read_exposures(f, line, out, err));
   NSL_TRY(nsl_task_hash(out, err));
+  out->first_row = line[5];
   nsl_hash promised = {(uint64_t)line[3], (uint64_t)line[4]};
   if (!nsl_hash_equal(out->input_hash, promised)) {
     NSL_THROW(err, NSL_E_CORRUPT, "%s: the plan's files for tile %lld are damaged; delete the folder and run `noslit plan`", folder,

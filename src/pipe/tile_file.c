@@ -7,13 +7,12 @@
 
 #include "noslit/base/fsio.h"
 #include "noslit/base/str.h"
-#include "noslit/io/h5.h"
+#include "noslit/io/h5_chunk.h"
 #include "noslit/pipe/rows_h5.h"
+#include "noslit/pipe/tile_image.h"
 #include "pipe/tile_seal.h"
 
 #define FORMAT "noslit-tile"
-#define PDF_CHUNK_BYTES (1 << 20)
-#define DEFLATE 1 /* read once, by the merge: speed before size */
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "content hashes are defined over little-endian values");
 
@@ -62,27 +61,78 @@ static nsl_status check_rows(const char *path, const nsl_tile_head *head, const 
   return NSL_OK;
 }
 
-static nsl_status write_body(const char *path, const nsl_tile_seal *seal, const nsl_rows *rows, nsl_error *err)
+static nsl_status write_columns(nsl_h5 *f, const nsl_rows *rows, int64_t (*places)[2], nsl_error *err)
 {
   nsl_status st = NSL_OK;
-  nsl_h5 *f = NULL;
-  size_t n = rows->n, bins = (size_t)rows->grid.n, pdf_rows = PDF_CHUNK_BYTES / (bins * sizeof(float));
-  nsl_h5_layout column_layout = {.chunk_rows = n, .deflate = DEFLATE, .shuffle = 1, .fletcher32 = 1}, pdf_layout = column_layout;
-  pdf_layout.chunk_rows = pdf_rows < 1 ? 1 : pdf_rows < n ? pdf_rows : n;
-  const nsl_h5_layout *no_chunks_when_empty = n ? &column_layout : NULL;
-  NSL_TRY(nsl_h5_create(path, &f, err));
-  NSL_TRY(nsl_h5_put_text(f, "/", "format", FORMAT, err));
-  NSL_TRY(nsl_h5_put_i64(f, "/", "version", NSL_TILE_VERSION, err));
-  NSL_TRY(nsl_h5_group(f, "/rows", err));
   char name[80];
   for (int c = 0; c < nsl_n_row_columns; c++) {
     const nsl_column_info *info = &nsl_row_columns[c];
     snprintf(name, sizeof name, "/rows/%s", info->name);
-    NSL_TRY(nsl_h5_write(f, name, nsl_col_h5_type(info->type), 1, &n, nsl_rows_column(rows, c), no_chunks_when_empty, err));
+    NSL_TRY(nsl_h5_write(f, name, nsl_col_h5_type(info->type), 1, &rows->n, nsl_rows_column(rows, c), NULL, err));
     NSL_TRY(nsl_h5_put_text(f, name, "unit", info->unit, err));
+    NSL_TRY(nsl_h5_address(f, name, &places[c][0], err));
+    places[c][1] = (int64_t)(rows->n * nsl_col_size(info->type));
   }
-  size_t dims[2] = {n, bins};
-  NSL_TRY(nsl_h5_write(f, "/pdf", NSL_H5_F32, 2, dims, rows->pdf, n ? &pdf_layout : NULL, err));
+cleanup:
+  return st;
+}
+
+/* What the merge would otherwise have to inflate every PDF for. */
+static nsl_status write_summary(nsl_h5 *f, const nsl_rows *rows, int64_t place[2], nsl_error *err)
+{
+  nsl_status st = NSL_OK;
+  nsl_survey_summary summary = {0};
+  size_t n = sizeof summary / sizeof(int64_t);
+  nsl_survey_summary_add(&summary, rows, 0, rows->n);
+  NSL_TRY(nsl_h5_write(f, "/summary", NSL_H5_I64, 1, &n, &summary, NULL, err));
+  NSL_TRY(nsl_h5_address(f, "/summary", &place[0], err));
+  place[1] = sizeof summary;
+cleanup:
+  return st;
+}
+
+static nsl_status write_pdfs(nsl_h5 *f, const nsl_tile_head *head, const nsl_rows *rows, int64_t (*places)[2], nsl_error *err)
+{
+  nsl_status st = NSL_OK;
+  size_t bins = (size_t)rows->grid.n, phase = (size_t)nsl_tile_phase(head), n = rows->n ? phase + rows->n : 0;
+  nsl_chunk_codec *codec = nsl_chunk_codec_new(NSL_PDF_CHUNK_ROWS * bins);
+  float *chunk = malloc(NSL_PDF_CHUNK_ROWS * bins * sizeof *chunk);
+  unsigned char *encoded = codec ? malloc(nsl_chunk_codec_bound(codec)) : NULL;
+  if (!codec || !chunk || !encoded) { NSL_THROW(err, NSL_E_NOMEM, "no memory for a chunk of PDFs"); }
+  NSL_TRY(nsl_h5_create_chunked(f, "/pdf", n, bins, NSL_PDF_CHUNK_ROWS, err));
+  NSL_TRY(nsl_h5_put_i64(f, "/pdf", "phase", n ? (int64_t)phase : 0, err));
+  for (size_t first = 0; first < n; first += NSL_PDF_CHUNK_ROWS) {
+    size_t from = first < phase ? phase : first, end = first + NSL_PDF_CHUNK_ROWS < n ? first + NSL_PDF_CHUNK_ROWS : n;
+    memset(chunk, 0, NSL_PDF_CHUNK_ROWS * bins * sizeof *chunk);
+    memcpy(chunk + (from - first) * bins, rows->pdf + (from - phase) * bins, (end - from) * bins * sizeof *chunk);
+    size_t bytes = nsl_chunk_encode(codec, chunk, encoded);
+    int64_t *place = places[first / NSL_PDF_CHUNK_ROWS];
+    NSL_TRY(nsl_h5_put_chunk(f, "/pdf", first, encoded, bytes, &place[0], err));
+    place[1] = (int64_t)bytes;
+  }
+cleanup:
+  nsl_chunk_codec_free(codec);
+  free(chunk);
+  free(encoded);
+  return st;
+}
+
+static nsl_status write_body(const char *path, nsl_tile_seal *seal, const nsl_rows *rows, nsl_error *err)
+{
+  nsl_status st = NSL_OK;
+  nsl_h5 *f = NULL;
+  size_t shape[2] = {nsl_tile_n_places(&seal->head), 2};
+  int64_t(*places)[2] = calloc(shape[0], sizeof *places);
+  if (!places) { NSL_THROW(err, NSL_E_NOMEM, "%s: no memory for %zu rows", path, rows->n); }
+  NSL_TRY(nsl_h5_create(path, &f, err));
+  NSL_TRY(nsl_h5_put_text(f, "/", "format", FORMAT, err));
+  NSL_TRY(nsl_h5_put_i64(f, "/", "version", NSL_TILE_VERSION, err));
+  NSL_TRY(nsl_h5_group(f, "/rows", err));
+  NSL_TRY(write_columns(f, rows, places, err));
+  NSL_TRY(write_summary(f, rows, places[nsl_n_row_columns], err));
+  NSL_TRY(write_pdfs(f, &seal->head, rows, places + nsl_n_row_columns + 1, err));
+  NSL_TRY(nsl_h5_write(f, "/places", NSL_H5_I64, 2, shape, places, NULL, err));
+  NSL_TRY(nsl_h5_address(f, "/places", &seal->places_at, err));
   NSL_TRY(nsl_tile_seal_attributes(seal, f, err));
   NSL_TRY(nsl_h5_put_i64(f, "/", "complete", 1, err));
   nsl_h5 *closing = f;
@@ -90,6 +140,7 @@ static nsl_status write_body(const char *path, const nsl_tile_seal *seal, const 
   NSL_TRY(nsl_h5_close(closing, err));
 cleanup:
   nsl_h5_close(f, NULL);
+  free(places);
   return st;
 }
 
@@ -147,12 +198,39 @@ cleanup:
   return st;
 }
 
-static nsl_status read_dataset(nsl_h5 *f, const char *path, const char *name, nsl_h5_type type, size_t n, void *out, nsl_error *err)
+/* Rows [first, first + n) of a dataset, which must end there. */
+static nsl_status read_dataset(nsl_h5 *f, const char *path, const char *name, nsl_h5_type type, size_t row_elements, size_t first,
+                               size_t n, void *out, nsl_error *err)
 {
   nsl_error why = NSL_ERROR_INIT;
-  nsl_status st = nsl_h5_read(f, name, type, n, out, &why);
+  int rank;
+  size_t dims[NSL_H5_MAX_RANK] = {0};
+  nsl_status st = nsl_h5_dims(f, name, &rank, dims, &why);
+  if (st == NSL_OK && dims[0] != first + n) { st = nsl_fail(&why, NSL_E_CORRUPT, "it has %zu rows, not %zu", dims[0], first + n); }
+  if (st == NSL_OK && n) { st = nsl_h5_read_rows(f, name, type, row_elements, first, n, out, &why); }
   if (st == NSL_OK || st == NSL_E_NOMEM) { return st == NSL_OK ? st : nsl_fail(err, st, "%s", why.text); }
   return nsl_fail(err, NSL_E_CORRUPT, "%s: %s cannot be read: %s", path, name, why.text);
+}
+
+/* Reads through HDF5, as anybody would. */
+static nsl_status read_rows(nsl_h5 *f, const char *path, const nsl_tile_seal *seal, nsl_rows *r, nsl_error *err)
+{
+  nsl_status st = NSL_OK;
+  size_t n = (size_t)seal->head.n_rows, bins = (size_t)seal->grid.n, phase = n ? (size_t)nsl_tile_phase(&seal->head) : 0;
+  nsl_hash hash;
+  char name[80];
+  if (!nsl_rows_alloc(r, n, &seal->grid)) { NSL_THROW(err, NSL_E_NOMEM, "%s: no memory for its %zu rows", path, n); }
+  for (int c = 0; c < nsl_n_row_columns; c++) {
+    snprintf(name, sizeof name, "/rows/%s", nsl_row_columns[c].name);
+    NSL_TRY(read_dataset(f, path, name, nsl_col_h5_type(nsl_row_columns[c].type), 1, 0, n, nsl_rows_column(r, c), err));
+  }
+  NSL_TRY(read_dataset(f, path, "/pdf", NSL_H5_F32, bins, phase, n, r->pdf, err));
+  NSL_TRY(nsl_tile_content_hash(seal->head.order, seal->head.tile, r, 0, n, &hash, err));
+  if (!nsl_hash_equal(hash, seal->head.content_hash)) {
+    NSL_THROW(err, NSL_E_CORRUPT, "%s: its rows are not those that were written (content hash differs)", path);
+  }
+cleanup:
+  return st;
 }
 
 nsl_status nsl_tile_read(const char *path, nsl_tile_head *head, nsl_rows *rows, nsl_error *err)
@@ -161,23 +239,11 @@ nsl_status nsl_tile_read(const char *path, nsl_tile_head *head, nsl_rows *rows, 
   nsl_tile_seal seal;
   nsl_h5 *f = NULL;
   nsl_rows r = {0};
-  nsl_hash hash;
   NSL_TRY(nsl_tile_seal_read(path, &seal, err));
   NSL_TRY(nsl_tile_seal_check_body(path, &seal, err));
   NSL_TRY(nsl_h5_open(path, &f, err));
   NSL_TRY(check_attributes(path, f, &seal, err));
-  size_t n = (size_t)seal.head.n_rows;
-  if (!nsl_rows_alloc(&r, n, &seal.grid)) { NSL_THROW(err, NSL_E_NOMEM, "%s: no memory for its %zu rows", path, n); }
-  char name[80];
-  for (int c = 0; c < nsl_n_row_columns; c++) {
-    snprintf(name, sizeof name, "/rows/%s", nsl_row_columns[c].name);
-    NSL_TRY(read_dataset(f, path, name, nsl_col_h5_type(nsl_row_columns[c].type), n, nsl_rows_column(&r, c), err));
-  }
-  NSL_TRY(read_dataset(f, path, "/pdf", NSL_H5_F32, n * (size_t)seal.grid.n, r.pdf, err));
-  NSL_TRY(nsl_tile_content_hash(seal.head.order, seal.head.tile, &r, 0, n, &hash, err));
-  if (!nsl_hash_equal(hash, seal.head.content_hash)) {
-    NSL_THROW(err, NSL_E_CORRUPT, "%s: its rows are not those that were written (content hash differs)", path);
-  }
+  NSL_TRY(read_rows(f, path, &seal, &r, err));
   if (head) { *head = seal.head; }
   *rows = r;
   memset(&r, 0, sizeof r);
@@ -187,21 +253,72 @@ cleanup:
   return st;
 }
 
+static int same_pdfs(const nsl_tile_image *image, size_t k, const float *chunk, const nsl_rows *rows)
+{
+  size_t bins = (size_t)rows->grid.n;
+  for (size_t i = 0; i < NSL_PDF_CHUNK_ROWS; i++) {
+    size_t row = k * NSL_PDF_CHUNK_ROWS + i - (size_t)image->phase; /* wraps round before the tile's first row */
+    for (size_t b = 0; row >= rows->n && b < bins; b++) {
+      if (chunk[i * bins + b] != 0) { return 0; }
+    }
+    if (row < rows->n && memcmp(chunk + i * bins, rows->pdf + row * bins, bins * sizeof *chunk) != 0) { return 0; }
+  }
+  return 1;
+}
+
+/* Does the merge, which does not go through HDF5, copy what HDF5 reads? */
+static nsl_status check_image(const char *path, const nsl_rows *rows, nsl_error *err)
+{
+  nsl_status st = NSL_OK;
+  nsl_tile_image image = NSL_TILE_IMAGE_EMPTY;
+  nsl_survey_summary sum = {0}, kept;
+  size_t elements = NSL_PDF_CHUNK_ROWS * (size_t)rows->grid.n;
+  nsl_chunk_codec *codec = nsl_chunk_codec_new(elements);
+  float *chunk = malloc(elements * sizeof *chunk);
+  if (!codec || !chunk) { NSL_THROW(err, NSL_E_NOMEM, "%s: no memory to check it", path); }
+  NSL_TRY(nsl_tile_image_load(&image, path, err));
+  for (int c = 0; c < nsl_n_row_columns; c++) {
+    size_t size = rows->n * nsl_col_size(nsl_row_columns[c].type);
+    if (size && memcmp(nsl_tile_image_column(&image, c), nsl_rows_column(rows, c), size) != 0) {
+      NSL_THROW(err, NSL_E_CORRUPT, "%s: its table of places is wrong for '%s'", path, nsl_row_columns[c].name);
+    }
+  }
+  for (size_t k = 0; k < image.n_chunks; k++) {
+    const unsigned char *encoded = nsl_tile_image_chunk(&image, k);
+    if (!nsl_chunk_decode(codec, encoded, nsl_tile_image_chunk_bytes(&image, k), chunk) || !same_pdfs(&image, k, chunk, rows)) {
+      NSL_THROW(err, NSL_E_CORRUPT, "%s: its table of places is wrong for the PDFs", path);
+    }
+  }
+  nsl_survey_summary_add(&sum, rows, 0, rows->n);
+  nsl_tile_image_summary(&image, &kept);
+  if (memcmp(&sum, &kept, sizeof sum) != 0) { NSL_THROW(err, NSL_E_CORRUPT, "%s: its summary is not that of its rows", path); }
+cleanup:
+  nsl_tile_image_free(&image);
+  nsl_chunk_codec_free(codec);
+  free(chunk);
+  return st;
+}
+
 nsl_status nsl_tile_verify(const char *path, nsl_tile_head *out, nsl_error *err)
 {
   nsl_rows rows;
   nsl_status st = nsl_tile_read(path, out, &rows, err);
-  if (st == NSL_OK) { nsl_rows_free(&rows); }
+  if (st != NSL_OK) { return st; }
+  st = check_image(path, &rows, err);
+  nsl_rows_free(&rows);
   return st;
 }
 
 nsl_status nsl_tile_read_ids(const char *path, int64_t n_rows, int64_t *ids, nsl_error *err)
 {
   nsl_status st = NSL_OK;
-  nsl_h5 *f = NULL;
-  NSL_TRY(nsl_h5_open(path, &f, err));
-  NSL_TRY(read_dataset(f, path, "/rows/object_id", NSL_H5_I64, (size_t)n_rows, ids, err));
+  nsl_tile_image image = NSL_TILE_IMAGE_EMPTY;
+  NSL_TRY(nsl_tile_image_open(&image, path, err));
+  if (image.head.n_rows != n_rows) {
+    NSL_THROW(err, NSL_E_MISMATCH, "%s: has %lld rows, not %lld", path, (long long)image.head.n_rows, (long long)n_rows);
+  }
+  NSL_TRY(nsl_tile_image_read_column(&image, 0, ids, err)); /* the first column is object_id */
 cleanup:
-  nsl_h5_close(f, NULL);
+  nsl_tile_image_free(&image);
   return st;
 }

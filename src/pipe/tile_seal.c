@@ -34,6 +34,7 @@ static const field fields[] = {
     HEAD(order, AS_INT),
     HEAD(tile, AS_I64),
     HEAD(n_rows, AS_I64),
+    HEAD(first_row, AS_I64),
     GRID("pdf_n", n, AS_INT),
     GRID("pdf_u0", u0, AS_F64),
     GRID("pdf_du", du, AS_F64),
@@ -58,10 +59,11 @@ static const field fields[] = {
     HEAD(infer_s, AS_F64),
     HEAD(bytes_read, AS_I64),
     HEAD(n_exposures_lost, AS_INT),
+    {"places_at", AS_I64, offsetof(nsl_tile_seal, places_at), sizeof(int64_t)},
     {"body_bytes", AS_I64, offsetof(nsl_tile_seal, body_bytes), sizeof(int64_t)},
     {"body_hash", AS_HASH, offsetof(nsl_tile_seal, body_hash), sizeof(nsl_hash)},
 };
-enum { N_FIELDS = sizeof fields / sizeof *fields, N_ATTRIBUTES = N_FIELDS - 2 /* the body's fields are the seal's own */ };
+enum { N_FIELDS = sizeof fields / sizeof *fields, N_ATTRIBUTES = N_FIELDS - 3 /* the body's fields are the seal's own */ };
 
 static const void *field_at(const nsl_tile_seal *seal, const field *f) { return (const char *)seal + f->offset; }
 
@@ -237,12 +239,11 @@ cleanup:
   return st;
 }
 
-nsl_status nsl_tile_seal_read(const char *path, nsl_tile_seal *out, nsl_error *err)
+nsl_status nsl_tile_seal_parse(const char *path, const char *bytes, int64_t size, nsl_tile_seal *out, nsl_error *err)
 {
   nsl_status st = NSL_OK;
   char block[NSL_TILE_SEAL_BYTES + 1] = {0};
-  int64_t size = 0;
-  NSL_TRY(read_block(path, block, &size, err));
+  memcpy(block, bytes, NSL_TILE_SEAL_BYTES);
   if (strncmp(block, MAGIC, strlen(MAGIC)) != 0) {
     NSL_THROW(err, NSL_E_CORRUPT, "%s: is incomplete (cut short) or no noslit tile file: it does not end in a seal", path);
   }
@@ -265,7 +266,7 @@ nsl_status nsl_tile_seal_read(const char *path, nsl_tile_seal *out, nsl_error *e
               NSL_TILE_VERSION);
   }
   memset(out, 0, sizeof *out);
-  if (!parse_block(block, out) || out->head.n_rows < 0 || out->grid.n < 2) {
+  if (!parse_block(block, out) || out->head.n_rows < 0 || out->head.first_row < 0 || out->grid.n < 2) {
     NSL_THROW(err, NSL_E_CORRUPT, "%s: its seal lacks a field", path);
   }
   if (out->body_bytes != size - NSL_TILE_SEAL_BYTES) {
@@ -274,6 +275,14 @@ nsl_status nsl_tile_seal_read(const char *path, nsl_tile_seal *out, nsl_error *e
   }
 cleanup:
   return st;
+}
+
+nsl_status nsl_tile_seal_read(const char *path, nsl_tile_seal *out, nsl_error *err)
+{
+  char block[NSL_TILE_SEAL_BYTES];
+  int64_t size = 0;
+  nsl_status st = read_block(path, block, &size, err);
+  return st == NSL_OK ? nsl_tile_seal_parse(path, block, size, out, err) : st;
 }
 
 nsl_status nsl_tile_seal_check_body(const char *path, const nsl_tile_seal *seal, nsl_error *err)

@@ -278,12 +278,13 @@ def bench_tile(args, r, folder, config):
 def bench_merge(args, r):
     """Tiles of rows like the demo's, on two ranks: the merge, and as many bytes written into plain files by the same ranks."""
     folder, config = survey(args)
-    rows = 20000
+    rows = 200000
     run(args, "run", config, ranks=2)
     run(args, "merge", config)
+    subprocess.run(["rm", "-rf", args.work + "/merge"], check=True)  # tiles of an older format
     program = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", "2", args.build + "/tests/bench_par_merge"]
-    done = subprocess.run(program + [f"{folder}/catalogue.hdf5", args.work + "/merge", str(rows), "1000", "4",
-                                     str(max(2, args.repeats // 2))], capture_output=True, text=True)
+    done = subprocess.run(program + [f"{folder}/catalogue.hdf5", args.work + "/merge", str(rows), "1000",
+                                     str(max(5, args.repeats))], capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError("bench_par_merge: " + (done.stderr.strip().splitlines() or ["gave up"])[0])
     turns = [[float(x) for x in line.split()] for line in done.stdout.splitlines()]

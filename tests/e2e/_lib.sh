@@ -38,7 +38,8 @@ says() {
   grep -qE -- "$want" <<< "$text" || fail "no line matches /$want/ in the output of: $*"$'\n'"$text"
 }
 
-# One hash per dataset of a catalogue, attributes left out: what must not change with ranks or interruptions.
+# Hashes of every dataset of a catalogue, of its values and of its bytes as compressed, attributes left out: what must not change with
+# ranks or interruptions.
 dataset_hashes() {
   [ -n "$python" ] || skip "no python with h5py"
   "$python" - "$1" <<'PY'
@@ -47,6 +48,10 @@ with h5py.File(sys.argv[1], "r") as f:
     def show(name, item):
         if isinstance(item, h5py.Dataset):
             print(name, item.dtype, item.shape, hashlib.sha256(item[()].tobytes()).hexdigest())
+            for i in range(item.id.get_num_chunks() if item.chunks else 0):
+                c = item.id.get_chunk_info(i)
+                raw = item.id.read_direct_chunk(c.chunk_offset)[1]
+                print(name, c.chunk_offset, c.byte_offset, c.size, hashlib.sha256(raw).hexdigest())
     f.visititems(show)
 PY
 }

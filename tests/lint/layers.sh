@@ -13,7 +13,7 @@ find src include -type f \( -name '*.c' -o -name '*.h' \) | LC_ALL=C sort | xarg
     sees["cli"] = " base io model nn pipe par "
     # Foreign header (pattern) -> its rooms.
     rooms["^mpi\\.h$"] = " par "
-    rooms["^(hdf5|H5[A-Za-z]*)\\.h$"] = " io par "
+    rooms["^(hdf5|H5[A-Za-z]*)\\.h$"] = " io "
     rooms["^(fitsio2?|longnam|drvrsmem)\\.h$"] = " io "
     rooms["^yaml\\.h$"] = " io "
     rooms["^wcslib(\\.h$|/)"] = " io "

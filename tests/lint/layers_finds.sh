@@ -18,7 +18,7 @@ plant() { # file, line, what the complaint must say
 }
 
 printf '#include <stdio.h>\n#include "noslit/base/status.h"\n#include <fitsio.h>\n#include "fits_internal.h"\n' >"$tree/src/io/good.c"
-printf '#include "noslit/io/fits.h"\n#include <mpi.h>\n#include <hdf5.h>\n#include "noslit/pipe/plan.h"\n' >"$tree/src/par/good.c"
+printf '#include "noslit/io/fits.h"\n#include <mpi.h>\n#include "noslit/pipe/plan.h"\n' >"$tree/src/par/good.c"
 bash "$lint" . "$tree" >/dev/null
 
 plant src/io/bad.c '#include "noslit/model/flags.h"' 'may not include'
@@ -30,6 +30,8 @@ plant src/pipe/bad.c '#include "io/h5_internal.h"' 'private'
 plant src/pipe/bad.c '#include "../io/h5_internal.h"' '../'
 plant src/pipe/bad.c '#include <mpi.h>' 'outside its room'
 plant src/pipe/bad.c '#include <hdf5.h>' 'outside its room'
+plant src/par/bad.c '#include <hdf5.h>' 'outside its room'
+plant src/pipe/bad.c '#include <zlib.h>' 'outside its room'
 plant src/par/bad.c '#include <fitsio.h>' 'outside its room'
 plant src/cli/bad.c '#include <yaml.h>' 'outside its room'
 plant src/model/bad.c '#include <wcslib/wcs.h>' 'outside its room'

@@ -43,13 +43,18 @@ enum { N_MANY = sizeof many / sizeof *many };
 
 static nsl_hash hash_of(const char *text) { return nsl_hash_bytes(text, strlen(text)); }
 
+/* Where a tile is planned to begin: where the rows before it end, plus this. */
+static int64_t shift;
+
 /* Rank 0 does it, all wait. */
 static void write_tiles(const tile_spec *spec, size_t n)
 {
-  for (size_t i = 0; i < n && !rank; i++) {
+  int64_t first_row = shift;
+  for (size_t i = 0; i < n && !rank; first_row += (int64_t)spec[i++].rows) {
     if (spec[i].variant < 0) { continue; }
     nsl_rows rows;
-    nsl_tile_head head = {.order = ORDER, .tile = spec[i].tile, .attempts = 1, .results_version = nsl_results_version};
+    nsl_tile_head head = {
+        .order = ORDER, .tile = spec[i].tile, .first_row = first_row, .attempts = 1, .results_version = nsl_results_version};
     head.config_hash = hash_of("config");
     head.model_hash = hash_of("model");
     CHECK(synthetic_tile(&rows, &grid, ORDER, spec[i].tile, spec[i].rows, spec[i].first_id, spec[i].variant));
@@ -70,8 +75,8 @@ static void remove_files(void)
   nsl_mpi_barrier();
 }
 
-/* Chunks of 64 rows, so that every rank has some; chunk 0: the usual ones. */
-static nsl_status merge(const tile_spec *spec, size_t n, int partial, size_t chunk, nsl_merge_summary *summary)
+/* Blocks of 64 rows, so that every rank has some; block 0: the usual ones. */
+static nsl_status merge(const tile_spec *spec, size_t n, int partial, int64_t block, nsl_merge_summary *summary)
 {
   nsl_tile_id *tiles = malloc((n + 1) * sizeof *tiles);
   for (size_t i = 0; i < n; i++) { tiles[i] = spec[i].tile; }
@@ -86,10 +91,8 @@ static nsl_status merge(const tile_spec *spec, size_t n, int partial, size_t chu
                        .tiles = tiles,
                        .config_hash = hash_of("config"),
                        .seed = 3,
-                       .deflate = 4,
                        .partial = partial,
-                       .column_chunk_rows = chunk,
-                       .pdf_chunk_rows = chunk / 4,
+                       .block_rows = block,
                        .max_ids = 100};
   err = (nsl_error)NSL_ERROR_INIT;
   nsl_status st = nsl_merge_tiles(&job, NULL, summary, &err);
@@ -142,6 +145,69 @@ static void test_rows_stand_where_they_belong(void)
   write_tiles(&redone[4], 1);
   CHECK(merge(redone, N_MANY, 0, 64, &s) == NSL_OK);
   check_catalogue(redone, N_MANY);
+  remove_files();
+}
+
+/* All that stands in the chunks, compressed as it is. */
+static nsl_hash hash_of_chunks(void)
+{
+  nsl_h5 *f;
+  static unsigned char bytes[1 << 16];
+  nsl_hasher *h = nsl_hasher_new();
+  CHECK(nsl_h5_open(catalogue, &f, &err) == NSL_OK);
+  for (size_t row = 0; row < 1130; row += NSL_PDF_CHUNK_ROWS) {
+    size_t n;
+    CHECK(nsl_h5_get_chunk(f, "/data/pdfs", row, bytes, sizeof bytes, &n, &err) == NSL_OK);
+    nsl_hasher_add(h, bytes, n);
+  }
+  nsl_h5_close(f, NULL);
+  nsl_hash all = nsl_hasher_value(h);
+  nsl_hasher_free(h);
+  return all;
+}
+
+/* Tiles whose chunks begin where the catalogue's do are copied, all but the chunks that join tiles (7 borders); others are made
+ * anew. The bytes are the same, whatever the plan was when the tiles were made. */
+static void test_chunks_are_copied_or_made_the_same(void)
+{
+  nsl_merge_summary s;
+  nsl_hash want;
+  for (int i = 0; i < 3; i++) {
+    static const int64_t shifts[] = {0, 160000, 7};
+    shift = shifts[i];
+    write_tiles(many, N_MANY);
+    CHECK(merge(many, N_MANY, 0, 64, &s) == NSL_OK);
+    check_catalogue(many, N_MANY);
+    CHECK(s.chunks == 71);
+    CHECK(i == 2 ? s.chunks_made == 71 : s.chunks_made > 0 && s.chunks_made <= 7);
+    if (!i) { want = hash_of_chunks(); }
+    CHECK(nsl_hash_equal(hash_of_chunks(), want));
+    remove_files();
+  }
+  shift = 0;
+}
+
+/* Without a tile in the middle the chunks behind it begin elsewhere; afterwards everything is as if it had never been missing. */
+static void test_a_missing_tile_leaves_no_trace(void)
+{
+  nsl_merge_summary s;
+  tile_spec spec[N_MANY];
+  memcpy(spec, many, sizeof many);
+  write_tiles(spec, N_MANY);
+  CHECK(merge(spec, N_MANY, 0, 64, &s) == NSL_OK);
+  nsl_hash want = hash_of_chunks();
+  char *path = nsl_tile_file_path(dir, ORDER, 400);
+  if (!rank) { CHECK(unlink(path) == 0); }
+  free(path);
+  nsl_mpi_barrier();
+  CHECK(merge(spec, N_MANY, 1, 64, &s) == NSL_OK);
+  CHECK(s.chunks_made > 50);
+  spec[3].variant = -1;
+  check_catalogue(spec, N_MANY);
+  write_tiles(many, N_MANY);
+  CHECK(merge(many, N_MANY, 0, 1, &s) == NSL_OK);
+  CHECK(s.chunks_made <= 7 && nsl_hash_equal(hash_of_chunks(), want));
+  check_catalogue(many, N_MANY);
   remove_files();
 }
 
@@ -260,6 +326,26 @@ static void test_no_space_is_said_before_writing(void)
   remove_files();
 }
 
+/* The disk of one rank is full while it writes: all say so, and nothing is left. */
+static void test_a_failed_write_is_found(void)
+{
+  nsl_merge_summary s;
+  struct rlimit usual, tight;
+  int size;
+  MPI_Comm_size(MPI_COMM_WORLD, &size);
+  write_tiles(many, N_MANY);
+  getrlimit(RLIMIT_FSIZE, &usual);
+  tight = usual;
+  tight.rlim_cur = 60000;
+  signal(SIGXFSZ, SIG_IGN);
+  if (size > 1 && rank == size - 1) { setrlimit(RLIMIT_FSIZE, &tight); } /* rank 0 would ask for the space before */
+  CHECK(merge(many, N_MANY, 0, 64, &s) == (size > 1 ? NSL_E_IO : NSL_OK));
+  CHECK(size == 1 || strstr(err.text, "catalogue.hdf5.partial: cannot write"));
+  if (size > 1 && rank == size - 1) { setrlimit(RLIMIT_FSIZE, &usual); }
+  CHECK(nsl_file_exists(catalogue) == (size == 1));
+  remove_files();
+}
+
 /* For tests/formats: leaves a small catalogue of `many` as <folder>/<name>.hdf5, its FITS export and its tile files. Variant 1 has
  * other values in tile 401; variant 2 has the sources of tile 400 in tile 405, tile 3002 anew, and not tile 3001. */
 static void keep(const char *folder, const char *name, int variant)
@@ -297,12 +383,15 @@ int main(int argc, char **argv)
   MPI_Bcast(dir, sizeof dir, MPI_CHAR, 0, MPI_COMM_WORLD);
   snprintf(catalogue, sizeof catalogue, "%s/out/catalogue.hdf5", dir);
   test_rows_stand_where_they_belong();
+  test_chunks_are_copied_or_made_the_same();
+  test_a_missing_tile_leaves_no_trace();
   test_hardly_any_rows();
   test_usual_chunks();
   test_missing_corrupt_and_stale_are_named();
   test_damage_found_while_merging();
   test_duplicates_are_named();
   test_no_space_is_said_before_writing();
+  test_a_failed_write_is_found();
   if (!rank) { rmdir(dir); }
   nsl_mpi_end(0, 0);
   return 0;

@@ -49,6 +49,8 @@ nsl_status nsl_h5_write_rows(nsl_h5 *f, const char *path, nsl_h5_type type, size
 /* Attributes of any object ("/" for the root). Missing ones are NSL_E_NOTFOUND. Text is caller-freed. Writing replaces. Text up to
  * 60000 bytes is written as a fixed-length UTF-8 string (bytes in h5py), longer text with variable length; both are read. */
 nsl_status nsl_h5_put_text(nsl_h5 *f, const char *path, const char *key, const char *v, nsl_error *err);
+/* The same with variable length whatever its length: str in h5py, for files that people open. */
+nsl_status nsl_h5_put_string(nsl_h5 *f, const char *path, const char *key, const char *v, nsl_error *err);
 nsl_status nsl_h5_put_f64(nsl_h5 *f, const char *path, const char *key, double v, nsl_error *err);
 nsl_status nsl_h5_put_i64(nsl_h5 *f, const char *path, const char *key, int64_t v, nsl_error *err);
 nsl_status nsl_h5_get_text(nsl_h5 *f, const char *path, const char *key, char **v, nsl_error *err);

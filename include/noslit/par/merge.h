@@ -1,4 +1,4 @@
-/* The reducer: tile files to one parallel HDF5 catalogue that qp.read() opens (layout: facts B, docs/formats.md). */
+/* The reducer: tile files to one HDF5 catalogue, written by all ranks, that qp.read() opens (layout: facts B, docs/formats.md). */
 #ifndef NOSLIT_PAR_MERGE_H
 #define NOSLIT_PAR_MERGE_H
 
@@ -10,6 +10,7 @@ typedef struct {
   int64_t tiles, tiles_missing, rows, duplicates;
   double wall_s;
   int64_t bytes;
+  int64_t chunks, chunks_made; /* of PDFs; those that no tile file had ready */
 } nsl_merge_summary;
 
 /* Collective over MPI_COMM_WORLD. Rows are ordered by (tile, object_id). Refuses missing or corrupt tiles unless partial != 0

@@ -78,6 +78,7 @@ typedef struct {
   size_t n_exposures;
   nsl_exposure_info *exposures; /* those that may hold a spectrum of one of its sources, sorted by (obsid, detector) */
   nsl_hash input_hash;
+  int64_t first_row; /* of its sources in the catalogue of all planned tiles */
 } nsl_tile_task;
 
 /* NSL_E_NOTFOUND when the tile is not planned, NSL_E_CORRUPT when the plan's files do not give the hash the plan promised. */

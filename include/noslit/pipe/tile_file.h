@@ -11,6 +11,9 @@
 #include "noslit/model/rows.h"
 #include "noslit/model/skytile.h"
 
+/* PDFs are compressed in chunks of so many rows, here and in the catalogue, whatever the bins. */
+#define NSL_PDF_CHUNK_ROWS 16
+
 typedef struct {
   int order;
   nsl_tile_id tile;
@@ -18,6 +21,7 @@ typedef struct {
   int results_version;                                           /* nsl_results_version of the program; likewise */
   nsl_hash content_hash;
   int64_t n_rows;
+  int64_t first_row; /* in the catalogue of the whole survey as planned: a hint that lets the merge copy chunks as they are */
   uint64_t seed;
   int attempts;
   char code_version[64], code_commit[64], blas_core[32], host[64], libraries[NSL_LIBRARIES_MAX];
@@ -38,10 +42,10 @@ nsl_status nsl_tile_write(const char *path, nsl_tile_head *head, const nsl_rows 
 nsl_status nsl_tile_read_head(const char *path, nsl_tile_head *out, nsl_pdf_grid *grid, nsl_error *err);
 /* Everything, checked against the seal, row count and content hash. head may be NULL. */
 nsl_status nsl_tile_read(const char *path, nsl_tile_head *head, nsl_rows *rows, nsl_error *err);
-/* Full check without keeping the rows. out may be NULL. */
+/* Full check without keeping the rows, also of what the merge copies (tile_image.h). out may be NULL. */
 nsl_status nsl_tile_verify(const char *path, nsl_tile_head *out, nsl_error *err);
 
-/* The object ids alone, into ids[n_rows of the head]; checked by the file's own checksums only. */
+/* The object ids alone, into ids[n_rows of the head]; not checked, apart from the seal. */
 nsl_status nsl_tile_read_ids(const char *path, int64_t n_rows, int64_t *ids, nsl_error *err);
 
 /* <workdir>/tiles/Norder=<k>/Dir=<d>/Npix=<n>.h5; caller frees. */

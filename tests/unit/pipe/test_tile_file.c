@@ -5,8 +5,8 @@
 
 #include "noslit/base/fsio.h"
 #include "noslit/base/str.h"
-#include "noslit/io/h5.h"
-#include "noslit/pipe/tile_file.h"
+#include "noslit/io/h5_chunk.h"
+#include "noslit/pipe/tile_image.h"
 #include "noslit/pipe/tile_run.h"
 #include "pipe/tile_seal.h"
 #include "unit/pipe/synthetic_rows.h"
@@ -100,6 +100,98 @@ static void test_no_rows(void **state)
   assert_int_equal(got.n, 0);
   assert_int_equal(head.n_rows, 0);
   nsl_rows_free(&got);
+}
+
+/* What the merge copies, and what others read, for chunks that begin anywhere. */
+static void test_image_has_the_rows(void **state)
+{
+  (void)state;
+  enum { ELEMENTS = NSL_PDF_CHUNK_ROWS * 50 };
+  float chunk[ELEMENTS];
+  nsl_rows want;
+  nsl_chunk_codec *codec = nsl_chunk_codec_new(ELEMENTS);
+  nsl_tile_image image = NSL_TILE_IMAGE_EMPTY;
+  assert_true(synthetic_tile(&want, &grid, ORDER, TILE, ROWS, 1000, 0));
+  for (int64_t first_row = 0; first_row < 50; first_row += 7) {
+    nsl_tile_head head = a_head();
+    nsl_h5 *f;
+    int rank;
+    size_t dims[NSL_H5_MAX_RANK], phase = (size_t)first_row % NSL_PDF_CHUNK_ROWS;
+    head.first_row = first_row;
+    assert_ok(nsl_tile_write(path, &head, &want, &test_err));
+    assert_ok(nsl_tile_verify(path, &head, &test_err));
+    assert_int_equal(head.first_row, first_row);
+    assert_ok(nsl_tile_image_load(&image, path, &test_err));
+    assert_int_equal(image.phase, phase);
+    assert_int_equal(image.n_chunks, (phase + ROWS + NSL_PDF_CHUNK_ROWS - 1) / NSL_PDF_CHUNK_ROWS);
+    for (size_t row = 0; row < ROWS; row++) {
+      size_t at = phase + row, k = at / NSL_PDF_CHUNK_ROWS, in = at % NSL_PDF_CHUNK_ROWS;
+      assert_true(nsl_chunk_decode(codec, nsl_tile_image_chunk(&image, k), nsl_tile_image_chunk_bytes(&image, k), chunk));
+      assert_memory_equal(chunk + in * 50, want.pdf + row * 50, 50 * sizeof *chunk);
+    }
+    assert_memory_equal(nsl_tile_image_column(&image, 1), want.ra, ROWS * sizeof *want.ra);
+    assert_ok(nsl_h5_open(path, &f, &test_err));
+    assert_ok(nsl_h5_dims(f, "/pdf", &rank, dims, &test_err));
+    assert_int_equal(dims[0], phase + ROWS);
+    assert_ok(nsl_h5_close(f, &test_err));
+  }
+  nsl_tile_image_free(&image);
+  nsl_chunk_codec_free(codec);
+  nsl_rows_free(&want);
+}
+
+static void patch(int64_t at, const void *bytes, size_t n)
+{
+  FILE *f = fopen(path, "r+b");
+  assert_non_null(f);
+  fseek(f, at, SEEK_SET);
+  assert_int_equal(fwrite(bytes, 1, n, f), n);
+  fclose(f);
+}
+
+/* A writer that sealed a wrong table or summary: HDF5 does not notice, verify does. */
+static void test_wrong_places_are_found(void **state)
+{
+  (void)state;
+  nsl_tile_head head;
+  nsl_tile_seal seal;
+  nsl_rows rows;
+  nsl_tile_image image = NSL_TILE_IMAGE_EMPTY;
+  write_tile(ROWS, &head);
+  assert_ok(nsl_tile_image_load(&image, path, &test_err));
+  assert_ok(nsl_tile_seal_read(path, &seal, &test_err));
+  size_t table = nsl_tile_n_places(&head) * sizeof *image.places;
+  int64_t(*places)[2] = malloc(table), one = 1, last = nsl_n_row_columns;
+  const struct {
+    int64_t entry, address, bytes;
+    const char *why;
+  } wrong[] = {{0, image.places[3][0], image.places[3][1], "is wrong for 'object_id'"},
+               {0, image.places[0][0], 8, "table of places is wrong"},
+               {2, seal.body_bytes - 8, image.places[2][1], "table of places is wrong"},
+               {2, -4, image.places[2][1], "table of places is wrong"},
+               {last + 1, image.places[last + 2][0], image.places[last + 2][1], "is wrong for the PDFs"}};
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    memcpy(places, image.places, table);
+    places[wrong[i].entry][0] = wrong[i].address;
+    places[wrong[i].entry][1] = wrong[i].bytes;
+    assert_int_equal(truncate(path, seal.body_bytes), 0);
+    patch(seal.places_at, places, table);
+    assert_ok(nsl_tile_seal_append(path, &seal, &test_err));
+    assert_ok(nsl_tile_read(path, NULL, &rows, &test_err));
+    nsl_rows_free(&rows);
+    assert_corrupt(path, wrong[i].why);
+  }
+  assert_int_equal(truncate(path, seal.body_bytes), 0);
+  patch(seal.places_at, image.places, table);
+  patch(image.places[last][0], &one, sizeof one);
+  assert_ok(nsl_tile_seal_append(path, &seal, &test_err));
+  assert_corrupt(path, "summary is not that of its rows");
+  assert_int_equal(truncate(path, seal.body_bytes), 0);
+  seal.places_at = seal.body_bytes - 3;
+  assert_ok(nsl_tile_seal_append(path, &seal, &test_err));
+  assert_corrupt(path, "lies outside of it");
+  nsl_tile_image_free(&image);
+  free(places);
 }
 
 static void test_content_hash_is_of_the_rows(void **state)
@@ -216,7 +308,7 @@ static void test_other_version(void **state)
   assert_non_null(strstr(test_err.text, "format version 9"));
   assert_ok(nsl_tile_check(&expects, &planned, 0, &head, &is, why, sizeof why, &test_err));
   assert_int_equal(is, NSL_TILE_STALE);
-  assert_non_null(strstr(why, "format version 9; this program writes 4"));
+  assert_non_null(strstr(why, "format version 9; this program writes 5"));
   unlink(at);
   free(at);
   free(folder);
@@ -307,6 +399,8 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_round_trip),
       cmocka_unit_test(test_no_rows),
+      cmocka_unit_test(test_image_has_the_rows),
+      cmocka_unit_test(test_wrong_places_are_found),
       cmocka_unit_test(test_content_hash_is_of_the_rows),
       cmocka_unit_test(test_cut_short_anywhere),
       cmocka_unit_test(test_every_flipped_bit_is_found),
