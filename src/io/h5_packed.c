@@ -1,0 +1,55 @@
+/* Rows that go to the file already compressed: HDF5's own pipeline calls zlib, which is slow with noise. */
+#include "h5_internal.h"
+#include "noslit/base/deflate.h"
+
+/* HDF5's shuffle: the first bytes of all elements, the second ones, ... */
+static void shuffle(const unsigned char *restrict in, size_t n, size_t size, unsigned char *restrict out)
+{
+  for (size_t b = 0; b < size; b++) {
+    for (size_t i = 0; i < n; i++) { out[b * n + i] = in[i * size + b]; }
+  }
+}
+
+/* Whether a chunk of the dataset is one row that shuffle and deflate alone have gone over. */
+static int is_packable(hid_t dataset)
+{
+  hid_t properties = H5Dget_create_plist(dataset);
+  hsize_t chunk[NSL_H5_MAX_RANK];
+  unsigned flags, config;
+  int ok = properties >= 0 && H5Pget_layout(properties) == H5D_CHUNKED && H5Pget_chunk(properties, NSL_H5_MAX_RANK, chunk) > 0 &&
+           chunk[0] == 1 && H5Pget_nfilters(properties) == 2 &&
+           H5Pget_filter2(properties, 0, &flags, NULL, NULL, 0, NULL, &config) == H5Z_FILTER_SHUFFLE &&
+           H5Pget_filter2(properties, 1, &flags, NULL, NULL, 0, NULL, &config) == H5Z_FILTER_DEFLATE;
+  if (properties >= 0) { H5Pclose(properties); }
+  return ok;
+}
+
+size_t nsl_h5_packed_bound(nsl_h5_type type, size_t n) { return nsl_deflate_bound(n * nsl_h5_type_size(type)); }
+
+size_t nsl_h5_pack(nsl_h5_type type, size_t n, const void *data, void *work, void *packed)
+{
+  size_t size = nsl_h5_type_size(type);
+  if (size > 1) { shuffle(data, n, size, work); }
+  return nsl_deflate(size > 1 ? work : data, n * size, packed);
+}
+
+nsl_status nsl_h5_write_packed(nsl_h5 *f, const char *path, size_t row, const void *packed, size_t bytes, nsl_error *err)
+{
+  nsl_status st = NSL_OK;
+  int rank;
+  size_t dims[NSL_H5_MAX_RANK];
+  hid_t dataset;
+  hsize_t at[NSL_H5_MAX_RANK] = {row};
+  NSL_TRY(nsl_h5_dataset(f, path, &dataset, err));
+  NSL_TRY(nsl_h5_dims(f, path, &rank, dims, err));
+  if (rank < 1 || row >= dims[0] || (row == 0 && !is_packable(dataset))) {
+    NSL_THROW(err, NSL_E_BUG, "%s: %s: row %zu cannot be written packed", f->path, path, row);
+  }
+  if (H5Dwrite_chunk(dataset, H5P_DEFAULT, 0, at, bytes, packed) < 0) {
+    st = nsl_h5_fail(err, NSL_E_IO, f->path, path, "write");
+  } else {
+    st = nsl_h5_written(f, path, err);
+  }
+cleanup:
+  return st;
+}
