@@ -3,12 +3,13 @@
 #include <float.h>
 #include <string.h>
 
+#include "view_turn.h"
 #include "views_internal.h"
 
-enum { SIDE = 8 }; /* a tile is 8 x 8 pixels */
+enum { SIDE = NSL_TILE };
 
-typedef float row __attribute__((vector_size(SIDE * sizeof(float)), aligned(4)));
-typedef int32_t mask __attribute__((vector_size(SIDE * sizeof(int32_t)), aligned(4)));
+typedef nsl_tile_row row;
+typedef nsl_tile_mask mask;
 
 /* Where a tile goes: n columns of it, `column` values apart; planes are `plane` values apart. */
 typedef struct {
@@ -17,29 +18,13 @@ typedef struct {
   int n;
 } target;
 
-/* Rows become columns, and go to the target: pairs, then pairs of pairs, then halves are exchanged. */
+/* A turned tile to the target. */
 static inline __attribute__((always_inline)) void put_turned(const row r[SIDE], int plane, const target *to)
 {
-  const mask low1 = {0, 8, 1, 9, 4, 12, 5, 13}, high1 = {2, 10, 3, 11, 6, 14, 7, 15};
-  const mask low2 = {0, 1, 8, 9, 4, 5, 12, 13}, high2 = {2, 3, 10, 11, 6, 7, 14, 15};
-  const mask low4 = {0, 1, 2, 3, 8, 9, 10, 11}, high4 = {4, 5, 6, 7, 12, 13, 14, 15};
-  row a[SIDE], b[SIDE];
-  for (int i = 0; i < SIDE; i += 2) {
-    b[i] = __builtin_shuffle(r[i], r[i + 1], low1);
-    b[i + 1] = __builtin_shuffle(r[i], r[i + 1], high1);
-  }
-  for (int i = 0; i < SIDE; i += 4) {
-    a[i] = __builtin_shuffle(b[i], b[i + 2], low2);
-    a[i + 1] = __builtin_shuffle(b[i], b[i + 2], high2);
-    a[i + 2] = __builtin_shuffle(b[i + 1], b[i + 3], low2);
-    a[i + 3] = __builtin_shuffle(b[i + 1], b[i + 3], high2);
-  }
-  for (int i = 0; i < SIDE / 2; i++) {
-    b[i] = __builtin_shuffle(a[i], a[i + 4], low4);
-    b[i + 4] = __builtin_shuffle(a[i], a[i + 4], high4);
-  }
+  row turned[SIDE];
+  nsl_tile_turn(r, turned);
   float *at = to->data + (size_t)plane * to->plane;
-  for (int i = 0; i < to->n; i++, at += to->column) { *(row *)at = b[i]; }
+  for (int i = 0; i < to->n; i++, at += to->column) { *(row *)at = turned[i]; }
 }
 
 /* Cleans and turns a tile; sci, err, dq and neighbours are its rows, `stride` apart. Returns the OR of its dq. */

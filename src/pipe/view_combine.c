@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "noslit/model/flags.h"
+#include "view_turn.h"
 #include "views_internal.h"
 
 /* Resampled at different phases the same line differs: views may disagree by this much of the brightest pixel nearby. */
@@ -178,17 +179,28 @@ typedef struct {
   float weight[ROWS], flux[ROWS], variance[ROWS], neighbours[ROWS];
 } column_sums;
 
+/* The first view sets the sums, others are added. (They are not cleared before: compilers do that with a slow instruction.) */
+#define SUM_VIEW(op)                                                         \
+  for (int y = 0; y < ROWS; y++) {                                           \
+    float w = (variance[y] > 0) & !rejected[at + (size_t)y] ? weight : 0.0f; \
+    s->weight[y] op w;                                                       \
+    s->flux[y] op w *rate[y];                                                \
+    s->variance[y] op w *w *variance[y];                                     \
+    s->neighbours[y] op w *nb[y];                                            \
+  }
+
+VECTORISED static void set_view(const nsl_rectified *view, const unsigned char *restrict rejected, size_t at, float weight,
+                                column_sums *restrict s)
+{
+  const float *restrict rate = view->rate + at, *restrict variance = view->variance + at, *restrict nb = view->neighbours + at;
+  SUM_VIEW(=)
+}
+
 VECTORISED static void add_view(const nsl_rectified *view, const unsigned char *restrict rejected, size_t at, float weight,
                                 column_sums *restrict s)
 {
   const float *restrict rate = view->rate + at, *restrict variance = view->variance + at, *restrict nb = view->neighbours + at;
-  for (int y = 0; y < ROWS; y++) {
-    float w = (variance[y] > 0) & !rejected[at + (size_t)y] ? weight : 0.0f;
-    s->weight[y] += w;
-    s->flux[y] += w * rate[y];
-    s->variance[y] += w * w * variance[y];
-    s->neighbours[y] += w * nb[y];
-  }
+  SUM_VIEW(+=)
 }
 
 VECTORISED static void scale_sums(column_sums *s, float total_s)
@@ -201,22 +213,43 @@ VECTORISED static void scale_sums(column_sums *s, float total_s)
   }
 }
 
+/* Columns of ROWS values side by side as rows of a stamp's plane. */
+VECTORISED static void put_columns(const float (*from)[ROWS], float *to)
+{
+  for (int y = 0; y < ROWS; y += NSL_TILE) {
+    nsl_tile_row in[NSL_TILE], turned[NSL_TILE];
+    for (int k = 0; k < NSL_TILE; k++) { in[k] = *(const nsl_tile_row *)(from[k] + y); }
+    nsl_tile_turn(in, turned);
+    for (int k = 0; k < NSL_TILE; k++) { *(nsl_tile_row *)(to + (size_t)(y + k) * NSL_STAMP_NX) = turned[k]; }
+  }
+}
+
 /* weight: of largest 1, so that single precision does. The planes are turned back to rows. */
 static void average(const nsl_view_room *room, int n, const float *weight, float total_s, float *flux, float *variance,
                     float *contamination)
 {
-  for (size_t x = 0; x < NSL_STAMP_NX; x++) {
-    column_sums s;
-    memset(&s, 0, sizeof s);
-    for (int v = 0; v < n; v++) {
-      add_view(&room->views[v], room->rejected + (size_t)v * NSL_STAMP_PLANE, x * ROWS, weight[v], &s);
+  float plane[3][NSL_TILE][ROWS];
+  if (n == 0) {
+    memset(flux, 0, NSL_STAMP_PLANE * sizeof *flux);
+    memset(variance, 0, NSL_STAMP_PLANE * sizeof *variance);
+    memset(contamination, 0, NSL_STAMP_PLANE * sizeof *contamination);
+    return;
+  }
+  for (size_t x = 0; x < NSL_STAMP_NX; x += NSL_TILE) {
+    for (size_t k = 0; k < NSL_TILE; k++) {
+      column_sums s;
+      for (int v = 0; v < n; v++) {
+        const unsigned char *rejected = room->rejected + (size_t)v * NSL_STAMP_PLANE;
+        (v ? add_view : set_view)(&room->views[v], rejected, (x + k) * ROWS, weight[v], &s);
+      }
+      scale_sums(&s, total_s);
+      memcpy(plane[0][k], s.flux, sizeof s.flux);
+      memcpy(plane[1][k], s.variance, sizeof s.variance);
+      memcpy(plane[2][k], s.neighbours, sizeof s.neighbours);
     }
-    scale_sums(&s, total_s);
-    for (size_t y = 0; y < ROWS; y++) {
-      flux[y * NSL_STAMP_NX + x] = s.flux[y];
-      variance[y * NSL_STAMP_NX + x] = s.variance[y];
-      contamination[y * NSL_STAMP_NX + x] = s.neighbours[y];
-    }
+    put_columns(plane[0], flux + x);
+    put_columns(plane[1], variance + x);
+    put_columns(plane[2], contamination + x);
   }
 }
 

@@ -8,6 +8,10 @@
 /* A stamp pixel needs this much of its interpolation weight on good pixels. */
 #define KEPT_WEIGHT_MIN 0.5f
 
+enum { LANES = 8, SPARE = LANES /* floats that whole vectors read beyond the window */ };
+typedef float vec __attribute__((vector_size(LANES * sizeof(float)), aligned(4)));
+typedef int32_t mask __attribute__((vector_size(LANES * sizeof(int32_t)), aligned(4)));
+
 void nsl_view_room_free(nsl_view_room *room)
 {
   free(room->views);
@@ -48,7 +52,8 @@ nsl_status nsl_view_room_reserve(nsl_view_room *room, int n_views, nsl_error *er
 static nsl_status reserve_window(nsl_view_room *room, size_t pixels, nsl_error *err)
 {
   if (pixels <= room->window_pixels) { return NSL_OK; }
-  float *window = malloc(NSL_COLUMN_PLANES * pixels * sizeof *window), *sky = malloc((pixels + NSL_SKY_SPARE) * sizeof *sky);
+  float *window = malloc((NSL_COLUMN_PLANES * pixels + SPARE) * sizeof *window),
+        *sky = malloc((pixels + NSL_SKY_SPARE) * sizeof *sky);
   if (!window || !sky) {
     free(window);
     free(sky);
@@ -68,18 +73,38 @@ typedef struct {
   int direction; /* +1, -1 (turned by 180 degrees); 0: not on the beam */
 } column_source;
 
-static column_source locate_column(const nsl_view *view, const nsl_band *band, int column)
+/* The place on the beam of a column, from dx. */
+static column_source column_at(const nsl_view *view, const nsl_band *band, double dx)
 {
   column_source c = {0};
   const nsl_trace *t = &view->trace;
-  double dx;
-  if (!nsl_trace_dx_of_lambda(t, band->lambda0_a + column * band->dlambda_a, &dx) || dx < t->dx_min || dx > t->dx_max) { return c; }
+  if (!(dx >= t->dx_min && dx <= t->dx_max)) { return c; }
   double dispersion = nsl_trace_dlambda(t, dx);
   c.x = t->x0 + dx - view->x0;
   c.y = t->y0 + nsl_trace_dy(t, dx) - view->y0;
   c.ratio = band->dlambda_a / fabs(dispersion);
   c.direction = dispersion > 0 ? 1 : -1;
   return c;
+}
+
+/* dx of every column, NaN where the beam has none: exact at knots, a cubic Hermite polynomial between (right to 1e-6 px). */
+static void find_columns(const nsl_trace *t, const nsl_band *band, double dx[NSL_STAMP_NX])
+{
+  enum { KNOT = 16 };
+  for (int x = 0; x < NSL_STAMP_NX; x += KNOT) {
+    double a, b, la = band->lambda0_a + x * band->dlambda_a, lb = la + KNOT * band->dlambda_a;
+    int whole = nsl_trace_dx_of_lambda(t, la, &a) && nsl_trace_dx_of_lambda(t, lb, &b);
+    double per_column = band->dlambda_a * KNOT, ma = whole ? per_column / nsl_trace_dlambda(t, a) : 0,
+           mb = whole ? per_column / nsl_trace_dlambda(t, b) : 0;
+    for (int k = 0; k < KNOT && x + k < NSL_STAMP_NX; k++) {
+      double u = (double)k / KNOT, v = 1 - u;
+      if (whole) {
+        dx[x + k] = a * v * v * (1 + 2 * u) + b * u * u * (1 + 2 * v) + u * v * (ma * v - mb * u);
+      } else if (!nsl_trace_dx_of_lambda(t, la + k * band->dlambda_a, &dx[x + k])) {
+        dx[x + k] = NAN;
+      }
+    }
+  }
 }
 
 /* A column and what its pixels share: the two window columns it lies between and the four bilinear weights (lower left, lower
@@ -96,13 +121,21 @@ typedef struct {
   float gain, gain_variance; /* electrons to stamp units */
 } rectifier;
 
+/* floor, for what is on a detector or near it. */
+static double whole(double v)
+{
+  v = v < -1e6 ? -1e6 : v > 1e6 ? 1e6 : v;
+  double t = (double)(long)v;
+  return t - (t > v);
+}
+
 static void place_column(rectifier *r)
 {
   const column_source *c = &r->c;
-  double seconds = r->view->exptime_s, y = c->y - c->direction * NSL_STAMP_YC, fx = floor(c->x), fy = floor(y);
+  double seconds = r->view->exptime_s, y = c->y - c->direction * NSL_STAMP_YC, fx = whole(c->x), fy = whole(y);
   float u = (float)(c->x - fx), v = (float)(y - fy);
-  r->ix = (int)fmax(fmin(fx, 1e6), -1e6);
-  r->iy = (int)fmax(fmin(fy, 1e6), -1e6);
+  r->ix = (int)fx;
+  r->iy = (int)fy;
   r->w[0] = (1 - u) * (1 - v);
   r->w[1] = u * (1 - v);
   r->w[2] = (1 - u) * v;
@@ -111,37 +144,38 @@ static void place_column(rectifier *r)
   r->gain_variance = (float)(c->ratio / (seconds * seconds));
 }
 
-/* What a run of pixels becomes, in order of growing window rows. */
+/* What a run of pixels becomes, in order of growing window rows; whole vectors are written. */
 typedef struct {
-  float kept[NSL_STAMP_NY], rate[NSL_STAMP_NY], variance[NSL_STAMP_NY], neighbours[NSL_STAMP_NY];
+  float kept[NSL_STAMP_NY + LANES], rate[NSL_STAMP_NY + LANES], variance[NSL_STAMP_NY + LANES], neighbours[NSL_STAMP_NY + LANES];
 } run;
 
-/* Pixels [a, b) of a run, whose four detector pixels are all inside the window; left and right point at those of pixel a. Weights
- * on bad pixels are dropped and the rest scaled up by 1 / kept: the flux stays unbiased; the variance is divided by kept twice,
- * since the pixels that stand in for others enter the sum with more than their share. */
+/* The bilinear sum of eight pixels of a plane. */
+#define WEIGH(left, right)                                        \
+  ((w[0] * *(const vec *)(left) + w[1] * *(const vec *)(right)) + \
+   (w[2] * *(const vec *)((left) + 1) + w[3] * *(const vec *)((right) + 1)))
+#define ONLY(v, where) ((vec)((mask)(v) & (where)))
+
+/* Pixels [a, b) of a run, whose four detector pixels are all inside the window; left and right point at those of pixel a. Up to
+ * LANES - 1 pixels after them are written as well. Weights on bad pixels are dropped and the rest scaled up by 1 / kept: the flux
+ * stays unbiased; the variance is divided by kept twice, since the pixels that stand in for others enter the sum with more than
+ * their share. */
 __attribute__((target_clones("avx2", "default"))) static void rectify_run(const float *left, const float *right, size_t height,
                                                                           int a, int b, const rectifier *r, run *out)
 {
-  const float *fl = left, *vl = left + NSL_COLUMN_VARIANCE * height, *nl = left + NSL_COLUMN_NEIGHBOURS * height,
-              *gl = left + NSL_COLUMN_GOOD * height;
-  const float *fr = right, *vr = right + NSL_COLUMN_VARIANCE * height, *nr = right + NSL_COLUMN_NEIGHBOURS * height,
-              *gr = right + NSL_COLUMN_GOOD * height;
-  float w0 = r->w[0], w1 = r->w[1], w2 = r->w[2], w3 = r->w[3], sky = r->sky;
-  float gain = r->gain, gain_variance = r->gain_variance;
-  float *restrict kepts = out->kept + a, *restrict rate = out->rate + a, *restrict variance = out->variance + a,
-                  *restrict neighbours = out->neighbours + a;
-  for (int k = 0; k < b - a; k++) {
-    float kept = w0 * gl[k] + w1 * gr[k] + w2 * gl[k + 1] + w3 * gr[k + 1];
+  const float w[4] = {r->w[0], r->w[1], r->w[2], r->w[3]};
+  const vec one = {1, 1, 1, 1, 1, 1, 1, 1};
+  for (int k = 0; k < b - a; k += LANES) {
+    const float *l = left + k, *g = right + k;
+    vec kept = WEIGH(l + NSL_COLUMN_GOOD * height, g + NSL_COLUMN_GOOD * height);
     /* flux and variance of bad pixels are 0 */
-    float f = w0 * fl[k] + w1 * fr[k] + w2 * fl[k + 1] + w3 * fr[k + 1];
-    float v = w0 * vl[k] + w1 * vr[k] + w2 * vl[k + 1] + w3 * vr[k + 1];
-    float light = w0 * nl[k] + w1 * nr[k] + w2 * nl[k + 1] + w3 * nr[k + 1];
-    int ok = kept >= KEPT_WEIGHT_MIN;
-    float scale = 1 / (ok ? kept : 1.0f);
-    kepts[k] = kept;
-    rate[k] = ok ? (f * scale - sky) * gain : 0.0f;
-    variance[k] = ok ? v * (scale * scale) * gain_variance : 0.0f;
-    neighbours[k] = ok ? light * gain : 0.0f;
+    vec f = WEIGH(l, g), v = WEIGH(l + NSL_COLUMN_VARIANCE * height, g + NSL_COLUMN_VARIANCE * height);
+    vec light = WEIGH(l + NSL_COLUMN_NEIGHBOURS * height, g + NSL_COLUMN_NEIGHBOURS * height);
+    mask ok = kept >= KEPT_WEIGHT_MIN;
+    vec scale = one / (vec)(((mask)kept & ok) | ((mask)one & ~ok));
+    *(vec *)(out->kept + a + k) = kept;
+    *(vec *)(out->rate + a + k) = ONLY((f * scale - r->sky) * r->gain, ok);
+    *(vec *)(out->variance + a + k) = ONLY(v * (scale * scale) * r->gain_variance, ok);
+    *(vec *)(out->neighbours + a + k) = ONLY(light * r->gain, ok);
   }
 }
 
@@ -187,35 +221,58 @@ static void find_inside(const rectifier *r, int first, int *a, int *b)
   if (r->ix < 0 || r->ix + 1 >= r->view->w || *b < *a) { *a = *b = 0; }
 }
 
+/* A run as a stamp's column. */
+__attribute__((target_clones("avx2", "default"))) static void put_run(const float *restrict from, int forward, float *restrict to)
+{
+  if (forward) {
+    memcpy(to, from, NSL_STAMP_NY * sizeof *to);
+    return;
+  }
+  for (int y = 0; y < NSL_STAMP_NY; y++) { to[y] = from[NSL_STAMP_NY - 1 - y]; }
+}
+
+/* Rows [a, b] of the extraction box: how many are on the frame, and of these without data. total: the weight inside the window. */
+__attribute__((target_clones("avx2", "default"))) static void count_rows(const float *restrict total, const float *restrict kept,
+                                                                         int a, int b, int *samples, int *masked)
+{
+  int n = 0, without = 0;
+  for (int k = a; k <= b; k++) {
+    int on_frame = total[k] >= KEPT_WEIGHT_MIN;
+    n += on_frame;
+    without += on_frame & (kept[k] < KEPT_WEIGHT_MIN);
+  }
+  *samples += n;
+  *masked += without;
+}
+
+static void count_box(const rectifier *r, int forward, int first, const float *total, const run *out, nsl_rectified *to)
+{
+  int a = forward ? NSL_STAMP_BOX_FIRST : NSL_STAMP_NY - 1 - NSL_STAMP_BOX_LAST;
+  int b = forward ? NSL_STAMP_BOX_LAST : NSL_STAMP_NY - 1 - NSL_STAMP_BOX_FIRST;
+  count_rows(total, out->kept, a, b, &to->samples, &to->masked);
+  for (int k = a; k <= b && r->columns->any_saturated; k++) {
+    to->saturated += total[k] >= KEPT_WEIGHT_MIN && is_saturated(r, first + k);
+  }
+}
+
 static void rectify_column(const rectifier *r, int column, nsl_rectified *to)
 {
   run out;
   float total[NSL_STAMP_NY];
   int forward = r->c.direction > 0, first = forward ? r->iy : r->iy - (NSL_STAMP_NY - 1), a, b;
   find_inside(r, first, &a, &b);
-  for (int k = 0; k < NSL_STAMP_NY; k++) {
-    total[k] = 1;
-    if (k < a || k >= b) { rectify_edge(r, first + k, k, &total[k], &out); }
-  }
   if (b > a) {
     const float *left = nsl_column(r->columns, r->ix) + first + a, *right = nsl_column(r->columns, r->ix + 1) + first + a;
     rectify_run(left, right, (size_t)r->columns->height, a, b, r, &out);
   }
+  for (int k = 0; k < NSL_STAMP_NY; k++) { total[k] = 1; }
+  for (int k = 0; k < a; k++) { rectify_edge(r, first + k, k, &total[k], &out); }
+  for (int k = b; k < NSL_STAMP_NY; k++) { rectify_edge(r, first + k, k, &total[k], &out); }
   size_t at = (size_t)column * NSL_STAMP_NY;
-  for (int y = 0; y < NSL_STAMP_NY; y++) {
-    int k = forward ? y : NSL_STAMP_NY - 1 - y;
-    to->rate[at + (size_t)y] = out.rate[k];
-    to->variance[at + (size_t)y] = out.variance[k];
-    to->neighbours[at + (size_t)y] = out.neighbours[k];
-  }
-  if (!r->in_box) { return; }
-  for (int y = NSL_STAMP_BOX_FIRST; y <= NSL_STAMP_BOX_LAST; y++) {
-    int k = forward ? y : NSL_STAMP_NY - 1 - y;
-    int on_frame = total[k] >= KEPT_WEIGHT_MIN;
-    to->samples += on_frame;
-    to->masked += on_frame && out.kept[k] < KEPT_WEIGHT_MIN;
-    to->saturated += on_frame && r->columns->any_saturated && is_saturated(r, first + k);
-  }
+  put_run(out.rate, forward, to->rate + at);
+  put_run(out.variance, forward, to->variance + at);
+  put_run(out.neighbours, forward, to->neighbours + at);
+  if (r->in_box) { count_box(r, forward, first, total, &out, to); }
 }
 
 /* sum w^2 of the bilinear weights, for a column whose rows all have the same fraction. */
@@ -223,6 +280,14 @@ static float scatter_of(const rectifier *r)
 {
   const float *w = r->w;
   return (float)r->c.ratio * (w[0] * w[0] + w[1] * w[1] + w[2] * w[2] + w[3] * w[3]);
+}
+
+static void clear_column(nsl_rectified *to, int x)
+{
+  size_t at = (size_t)x * NSL_STAMP_NY;
+  memset(to->rate + at, 0, NSL_STAMP_NY * sizeof(float));
+  memset(to->variance + at, 0, NSL_STAMP_NY * sizeof(float));
+  memset(to->neighbours + at, 0, NSL_STAMP_NY * sizeof(float));
 }
 
 nsl_status nsl_view_rectify(const nsl_view *view, const nsl_band *band, const nsl_dq_bits *dq_bits,
@@ -245,11 +310,15 @@ nsl_status nsl_view_rectify(const nsl_view *view, const nsl_band *band, const ns
   rectifier r = {.view = view, .columns = &columns, .sky = (float)sky, .saturated_bit = dq_bits->saturated};
   int x0, x1;
   nsl_band_columns(band, NSL_STAMP_NX, &x0, &x1);
-  memset(to->rate, 0, 3 * NSL_STAMP_PLANE * sizeof(float)); /* the three planes lie together */
+  double dx[NSL_STAMP_NX];
+  find_columns(&view->trace, band, dx);
   for (int x = 0; x < NSL_STAMP_NX; x++) {
-    r.c = locate_column(view, band, x);
+    r.c = column_at(view, band, dx[x]);
     to->scatter[x] = 0;
-    if (r.c.direction == 0) { continue; }
+    if (r.c.direction == 0) {
+      clear_column(to, x);
+      continue;
+    }
     place_column(&r);
     to->scatter[x] = scatter_of(&r);
     r.in_box = x >= x0 && x < x1;

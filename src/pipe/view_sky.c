@@ -18,32 +18,48 @@ enum { LANES = 8 };
 typedef float vec __attribute__((vector_size(LANES * sizeof(float)), aligned(4)));
 typedef int32_t mask __attribute__((vector_size(LANES * sizeof(int32_t)), aligned(4)));
 
-/* Rows [a, b) of a column into the sample where they are good and the neighbours' light is below limit2 variances. */
-static size_t sample_rows(const float *column, int height, int a, int b, float limit2, float *sample, float *variance_sum)
+/* Rows [a, b) of a column into the sample: what is bad, or where the neighbours' light is above limit2 variances, becomes infinite,
+ * so that clipping leaves it out. Returns the number of others. */
+__attribute__((target_clones("avx2", "default"))) static size_t
+sample_rows(const float *column, int height, int a, int b, float limit2, float *restrict sample, float *variance_sum)
 {
-  const float *flux = column, *variance = column + NSL_COLUMN_VARIANCE * height,
-              *neighbours = column + NSL_COLUMN_NEIGHBOURS * height, *good = column + NSL_COLUMN_GOOD * height;
+  const float *restrict flux = column, *restrict variance = column + NSL_COLUMN_VARIANCE * height,
+                        *restrict neighbours = column + NSL_COLUMN_NEIGHBOURS * height,
+                        *restrict good = column + NSL_COLUMN_GOOD * height;
   size_t n = 0;
-  float sum = 0;
-  for (int y = a; y < b; y++) {
-    int take = (good[y] > 0) & (neighbours[y] * neighbours[y] <= limit2 * variance[y]);
-    sample[n] = flux[y] - neighbours[y];
-    n += (size_t)take;
-    sum += take ? variance[y] : 0.0f;
+  vec sum = {0};
+  mask counted = {0};
+  for (int y = a; y < b; y += LANES) {
+    mask number = {0, 1, 2, 3, 4, 5, 6, 7};
+    vec f = *(const vec *)(flux + y), v = *(const vec *)(variance + y), light = *(const vec *)(neighbours + y);
+    mask take = (*(const vec *)(good + y) > 0) & (light * light <= limit2 * v) & (number < b - y);
+    const vec far = {INFINITY, INFINITY, INFINITY, INFINITY, INFINITY, INFINITY, INFINITY, INFINITY};
+    *(vec *)(sample + y - a) = (vec)(((mask)(f - light) & take) | ((mask)far & ~take));
+    sum += (vec)((mask)v & take);
+    counted -= take;
   }
-  *variance_sum += sum;
+  for (int k = 0; k < LANES; k++) {
+    *variance_sum += sum[k];
+    n += (size_t)counted[k];
+  }
   return n;
 }
 
 static int row_within(double y, int h) { return !(y > 0) ? 0 : y > h ? h : (int)y; }
 
+/* Pixels of the sky. */
+typedef struct {
+  float *value; /* [n], infinite for those that do not count */
+  size_t n, good;
+  double variance; /* mean of the good ones */
+} sky_sample;
+
 /* Collects flux - neighbours of good pixels farther than `from` and not farther than `to` rows from the trace, where the
- * neighbours' light is below `limit` sigma; *variance is their mean variance. */
-static size_t sample_sky(const nsl_view *view, const nsl_columns *columns, double from, double to, float limit, float *sample,
-                         double *variance)
+ * neighbours' light is below `limit` sigma. */
+static void sample_sky(const nsl_view *view, const nsl_columns *columns, double from, double to, float limit, sky_sample *s)
 {
-  size_t n = 0;
   double sum = 0;
+  s->n = s->good = 0;
   float limit2 = fminf(limit * limit, 1e30f);
   for (int x = 0; x < view->w; x++) {
     double centre = view->trace.y0 + nsl_trace_dy(&view->trace, view->x0 + x - view->trace.x0) - view->y0;
@@ -52,39 +68,40 @@ static size_t sample_sky(const nsl_view *view, const nsl_columns *columns, doubl
     int above0 = from < 0 ? above1 : row_within(floor(centre + from) + 1, view->h);
     const float *column = nsl_column(columns, x);
     float of_column = 0;
-    n += sample_rows(column, columns->height, below0, below1, limit2, sample + n, &of_column);
-    n += sample_rows(column, columns->height, above0, above1, limit2, sample + n, &of_column);
+    s->good += sample_rows(column, columns->height, below0, below1, limit2, s->value + s->n, &of_column);
+    s->n += (size_t)(below1 > below0 ? below1 - below0 : 0);
+    s->good += sample_rows(column, columns->height, above0, above1, limit2, s->value + s->n, &of_column);
+    s->n += (size_t)(above1 > above0 ? above1 - above0 : 0);
     sum += (double)of_column;
   }
-  *variance = n ? sum / (double)n : 0;
-  return n;
+  s->variance = s->good ? sum / (double)s->good : 0;
 }
 
-/* k-th smallest by three-way partition; reorders. */
+/* k-th smallest; what is before it is not larger, what is after it not smaller. */
 static float select_kth(float *a, size_t n, size_t k)
 {
   for (size_t lo = 0, hi = n; hi - lo > 1;) {
     float pivot = a[lo + (hi - lo) / 2];
-    size_t below = lo, above = hi;
-    for (size_t i = lo; i < above;) {
+    size_t below = lo, equal;
+    for (size_t i = lo; i < hi; i++) { /* without branches: no processor guesses them */
       float v = a[i];
-      if (v < pivot) {
-        a[i++] = a[below];
-        a[below++] = v;
-      } else if (v > pivot) {
-        a[i] = a[--above];
-        a[above] = v;
-      } else {
-        i++;
-      }
+      a[i] = a[below];
+      a[below] = v;
+      below += v < pivot;
     }
     if (k < below) {
       hi = below;
-    } else if (k >= above) {
-      lo = above;
-    } else {
-      return pivot;
+      continue;
     }
+    equal = below;
+    for (size_t i = below; i < hi; i++) {
+      float v = a[i];
+      a[i] = a[equal];
+      a[equal] = v;
+      equal += v == pivot;
+    }
+    if (k < equal) { return pivot; }
+    lo = equal;
   }
   return a[k];
 }
@@ -116,15 +133,27 @@ __attribute__((target_clones("avx2", "default"))) static void sum_within(const f
   }
 }
 
-/* Mean after clipping about the median: first by the spread of the inner half, then by the standard deviation. a has room for
- * LANES more. */
-static double clipped_mean(float *a, size_t n)
+/* Every step-th of the values that count, START_PIXELS at most. */
+static size_t pick(const sky_sample *s, size_t step, float *out)
 {
-  float start[START_PIXELS];
-  size_t step = (n + START_PIXELS - 1) / START_PIXELS, m = 0;
-  for (size_t i = 0; i < n; i += step) { start[m++] = a[i]; }
-  double centre = select_kth(start, m, m / 2);
-  double spread = (select_kth(start, m, m / 2 + m / 4) - select_kth(start, m, m / 4)) / 1.349; /* of a Gaussian: its sigma */
+  size_t m = 0;
+  for (size_t i = 0; i < s->n && m < START_PIXELS; i += step) {
+    out[m] = s->value[i];
+    m += s->value[i] < INFINITY;
+  }
+  return m;
+}
+
+/* Mean after clipping about the median: first by the spread of the inner half, then by the standard deviation. The values have
+ * room for LANES more. */
+static double clipped_mean(sky_sample *s)
+{
+  float start[START_PIXELS], *a = s->value;
+  size_t n = s->n, m = pick(s, (n + START_PIXELS - 1) / START_PIXELS, start);
+  if (m == 0) { m = pick(s, 1, start); }
+  double centre = select_kth(start, m, m / 2), low = select_kth(start, m / 2 + 1, m / 4),
+         high = select_kth(start + m / 2, m - m / 2, m / 4);
+  double spread = (high - low) / 1.349; /* of a Gaussian: its sigma */
   size_t padded = (n + LANES - 1) / LANES * LANES;
   for (size_t i = n; i < padded; i++) { a[i] = INFINITY; }
   for (int pass = 0; pass < CLIP_PASSES; pass++) {
@@ -158,6 +187,27 @@ double nsl_view_own_beside(const nsl_mix *mix, const nsl_view_settings *settings
   return box > 0 ? fmin(beside / box, OWN_BESIDE_MAX) : 0;
 }
 
+/* Adds flux - neighbours - level of the good ones of rows [a, b); returns their number. */
+__attribute__((target_clones("avx2", "default"))) static size_t sum_rows(const float *restrict flux,
+                                                                         const float *restrict neighbours,
+                                                                         const float *restrict good, float level, int a, int b,
+                                                                         double *sum)
+{
+  vec all = {0};
+  mask number = {0, 1, 2, 3, 4, 5, 6, 7}, n = {0};
+  size_t counted = 0;
+  for (int y = a; y < b; y += LANES) {
+    mask take = (*(const vec *)(good + y) > 0) & (number < b - y);
+    all += (vec)((mask)(*(const vec *)(flux + y) - *(const vec *)(neighbours + y) - level) & take);
+    n -= take;
+  }
+  for (int k = 0; k < LANES; k++) {
+    *sum += (double)all[k];
+    counted += (size_t)n[k];
+  }
+  return counted;
+}
+
 /* How much of the sky's level is the source's own light: a part of what its box has above the level. */
 static double own_light(const nsl_view *view, const nsl_columns *columns, double level)
 {
@@ -169,10 +219,7 @@ static double own_light(const nsl_view *view, const nsl_columns *columns, double
     int a = row_within(ceil(centre - BOX_HALF), view->h), b = row_within(floor(centre + BOX_HALF) + 1, view->h);
     const float *flux = nsl_column(columns, x), *neighbours = flux + NSL_COLUMN_NEIGHBOURS * columns->height,
                 *good = flux + NSL_COLUMN_GOOD * columns->height;
-    for (int y = a; y < b; y++) {
-      sum += good[y] > 0 ? (double)(flux[y] - neighbours[y]) - level : 0;
-      n += good[y] > 0;
-    }
+    n += sum_rows(flux, neighbours, good, (float)level, a, b, &sum);
   }
   double box = n > 0 ? sum / (double)n : 0;
   return box > 0 ? view->own_beside * box / (1 - view->own_beside) : 0;
@@ -188,12 +235,14 @@ double nsl_view_sky(const nsl_view *view, const nsl_view_settings *settings, con
     float limit;
   } tries[] = {
       {half, half + settings->sky_rows, 1}, {half, half + settings->sky_rows, INFINITY}, {0.7 * half, all, 1}, {-1, all, INFINITY}};
-  size_t n = 0, t = 0, n_tries = sizeof tries / sizeof *tries;
+  size_t t = 0, n_tries = sizeof tries / sizeof *tries;
+  sky_sample s = {.value = sample};
   for (; t < n_tries; t++) {
-    n = sample_sky(view, columns, tries[t].from, tries[t].to, tries[t].limit, sample, variance);
-    if (n >= SKY_PIXELS_MIN) { break; }
+    sample_sky(view, columns, tries[t].from, tries[t].to, tries[t].limit, &s);
+    if (s.good >= SKY_PIXELS_MIN) { break; }
   }
-  if (n == 0 || settings->sky_rows <= 0) { return 0; }
-  double level = clipped_mean(sample, n);
+  *variance = s.variance;
+  if (s.good == 0 || settings->sky_rows <= 0) { return 0; }
+  double level = clipped_mean(&s);
   return t < 2 ? level - own_light(view, columns, level) : level;
 }
