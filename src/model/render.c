@@ -11,7 +11,11 @@
 
 #include "render_internal.h"
 
+#define PSF_CHANGE 0.016 /* of the light moves when the PSF of a band's end is taken for that of its middle */
+
 nsl_renderer *nsl_renderer_new(void) { return calloc(1, sizeof(nsl_renderer)); }
+
+void nsl_renderer_neglect(nsl_renderer *r, double electrons) { r->unseen_e = electrons; }
 
 void nsl_renderer_free(nsl_renderer *r)
 {
@@ -76,13 +80,13 @@ static int may_touch(const nsl_trace *t, const nsl_mix *mix, const nsl_window *w
 }
 
 /* What all levels reach, in px: along the line with the margin of the kernels, across it without. */
-static nsl_reach reach_of_parts(const nsl_mix parts[NSL_LEVELS], double slope)
+static nsl_reach reach_of_parts(const nsl_mix parts[NSL_LEVELS], double slope, double cut)
 {
   nsl_reach all = {0, 0, 0, 0};
   for (int l = 0; l < NSL_LEVELS; l++) {
     if (parts[l].n == 0) { continue; }
     int step = nsl_level_step(l);
-    nsl_reach reach = nsl_kernel_reach(&parts[l], slope, step);
+    nsl_reach reach = nsl_kernel_reach(&parts[l], slope, cut, step);
     if (reach.t_min * step < all.t_min) { all.t_min = reach.t_min * step; }
     if (reach.t_max * step > all.t_max) { all.t_max = reach.t_max * step; }
     int m_min = (reach.m_min + NSL_KERNEL_MARGIN) * step, m_max = (reach.m_max - NSL_KERNEL_MARGIN) * step;
@@ -98,6 +102,49 @@ static double finest_dispersion(const nsl_trace *t)
   double a = fabs(nsl_trace_dlambda(t, t->dx_min)), b = fabs(nsl_trace_dlambda(t, t->dx_max)),
          c = fabs(nsl_trace_dlambda(t, 0.5 * (t->dx_min + t->dx_max)));
   return fmax(fmin(fmin(a, b), c), 1e-3);
+}
+
+/* The part of a source's light whose place does not matter. */
+static double cut_of(const nsl_renderer *r, const nsl_beads *beads, double scale_seconds)
+{
+  double brightest = beads->peak * scale_seconds;
+  if (!(r->unseen_e > 0) || !(brightest > 0)) { return NSL_CUT_LIGHT; }
+  double cut = exp2(floor(log2(r->unseen_e / brightest))); /* few values: kernels are kept */
+  return fmin(fmax(cut, NSL_CUT_LIGHT), NSL_CUT_FAINT);
+}
+
+/* What is needed of a faint source's profile: components with less light than the cut become part of the brightest one, and where
+ * the PSF's change with wavelength moves less than that too, the PSF is that of the mean wavelength. */
+static void simplify(const nsl_mix *mix, double cut, double mean_a, nsl_mix *out)
+{
+  int top = 0;
+  double faint = 0;
+  out->psf = mix->psf;
+  out->n = 0;
+  for (int i = 0; i < mix->n; i++) { top = mix->g[i].flux > mix->g[top].flux ? i : top; }
+  for (int i = 0; i < mix->n; i++) {
+    if (i != top && mix->g[i].flux < cut) {
+      faint += mix->g[i].flux;
+    } else {
+      out->g[out->n] = mix->g[i];
+      top = i == top ? out->n : top;
+      out->n++;
+    }
+  }
+  out->g[top].flux += faint;
+  if (cut >= PSF_CHANGE) {
+    nsl_mix_with_psf(out, nsl_psf_variance_px2(&mix->psf, mean_a), out);
+    out->psf.sigma_px = sqrt(nsl_psf_variance_px2(&mix->psf, mean_a));
+    out->psf.exponent = 0;
+  }
+}
+
+/* The widest components take the PSF's mean width across the dispersion for that of each wavelength: a part in a hundred of theirs.
+ */
+static void set_mean_blur(nsl_mix *widest, const nsl_psf *psf, double least, double mean_a)
+{
+  double more = psf->exponent != 0 ? nsl_psf_variance_px2(psf, mean_a) - least : 0;
+  for (int i = 0; i < widest->n; i++) { widest->g[i].yy += fmin(fmax(more, 0), NSL_DELTA_MAX_PX2); }
 }
 
 /* The line and the trace's rows, for all levels. */
@@ -134,7 +181,7 @@ nsl_status nsl_render_beam(nsl_renderer *r, const nsl_beam *beam, double x_px, d
   if (beam->sensitivity.n < 2 || sed->n < 2 || mix->n < 1 || w->w < 1 || w->h < 1 || !(scale_seconds > 0)) { return NSL_OK; }
   nsl_trace t;
   nsl_footprint f;
-  nsl_mix narrow, parts[NSL_LEVELS];
+  nsl_mix profile, narrow, parts[NSL_LEVELS];
   const nsl_beads *beads;
   nsl_trace_at(beam, x_px, y_px, &t);
   if (!may_touch(&t, mix, w)) { return NSL_OK; }
@@ -142,12 +189,23 @@ nsl_status nsl_render_beam(nsl_renderer *r, const nsl_beam *beam, double x_px, d
   double least = nsl_psf_least_px2(&mix->psf, &beam->sensitivity);
   nsl_mix_with_psf(mix, least, &narrow);
   nsl_mix_split(&narrow, slope, parts);
-  nsl_reach reach = reach_of_parts(parts, slope);
+  nsl_reach reach = reach_of_parts(parts, slope, NSL_CUT_LIGHT);
   if (!find_footprint(&t, &reach, w, &f)) { return NSL_OK; }
   NSL_TRY(nsl_beads_get(r->beads, sed, &beam->sensitivity, nsl_beads_bin(finest_dispersion(&t)), &beads, err));
-  NSL_TRY(prepare(r, &t, beads, scale_seconds, &mix->psf, least, &reach, &f, w, err));
+  double cut = cut_of(r, beads, scale_seconds);
+  profile.psf = mix->psf;
+  if (cut > NSL_CUT_LIGHT) {
+    simplify(mix, cut, beads->mean_a, &profile);
+    least = nsl_psf_least_px2(&profile.psf, &beam->sensitivity);
+    nsl_mix_with_psf(&profile, least, &narrow);
+    nsl_mix_split(&narrow, slope, parts);
+    reach = reach_of_parts(parts, slope, cut);
+    if (!find_footprint(&t, &reach, w, &f)) { return NSL_OK; }
+  }
+  set_mean_blur(&parts[NSL_LEVELS - 1], &profile.psf, least, beads->mean_a);
+  NSL_TRY(prepare(r, &t, beads, scale_seconds, &profile.psf, least, &reach, &f, w, err));
   for (int l = 0; l < NSL_LEVELS; l++) {
-    if (parts[l].n > 0) { NSL_TRY(nsl_render_level(r, &parts[l], slope, nsl_level_step(l), &f, w, err)); }
+    if (parts[l].n > 0) { NSL_TRY(nsl_render_level(r, &parts[l], slope, cut, nsl_level_step(l), &f, w, err)); }
   }
 cleanup:
   return st;

@@ -80,6 +80,18 @@ static void trim(nsl_beads *b)
   b->n -= skip;
 }
 
+/* Light of the brightest pixel: bins are half a pixel, and what is narrower than two pixels is spread over them by the PSF. */
+static double brightest(const nsl_beads *b)
+{
+  enum { SPREAD = 4 };
+  double sum = 0, top = 0;
+  for (int j = 0; j < b->n; j++) {
+    sum += (double)b->light[j] - (j >= SPREAD ? (double)b->light[j - SPREAD] : 0);
+    top = sum > top ? sum : top;
+  }
+  return top / 2;
+}
+
 static nsl_status thread(nsl_beads *b, const nsl_sed *sed, const nsl_sensitivity *sens, double bin, nsl_error *err)
 {
   double lo = fmax(sens->lambda_a[0], sed->lambda_a[0]), hi = fmin(sens->lambda_a[sens->n - 1], sed->lambda_a[sed->n - 1]);
@@ -87,6 +99,7 @@ static nsl_status thread(nsl_beads *b, const nsl_sed *sed, const nsl_sensitivity
   b->first = (long)floor(lo / bin);
   b->n = hi > lo ? (int)((long)ceil(hi / bin) - b->first) : 0;
   b->mean_a = 0.5 * (lo + hi);
+  b->peak = 0;
   if (!reserve(b, b->n > 0 ? b->n : 1)) { return nsl_fail(err, NSL_E_NOMEM, "renderer"); }
   b->light = b->memory;
   b->centre = b->memory + b->n;
@@ -105,6 +118,7 @@ static nsl_status thread(nsl_beads *b, const nsl_sed *sed, const nsl_sensitivity
     all += (double)b->light[j];
     moment += (double)b->light[j] * middle;
   }
+  b->peak = brightest(b);
   if (all > 0) { b->mean_a = moment / all; }
   trim(b);
   return NSL_OK;
@@ -116,6 +130,8 @@ double nsl_beads_bin(double finest_a_per_px)
   return exp2(floor(log2(want) * STEPS_PER_OCTAVE) / STEPS_PER_OCTAVE);
 }
 
+nsl_hash nsl_sed_hash(const nsl_sed *sed) { return nsl_hash_bytes(sed->flam, sed->n * sizeof *sed->flam); }
+
 /* Wavelengths are taken as the same if a few are: spectra are told apart by their light. */
 static nsl_hash key_of(const nsl_sed *sed, const nsl_sensitivity *sens, double bin)
 {
@@ -124,7 +140,7 @@ static nsl_hash key_of(const nsl_sed *sed, const nsl_sensitivity *sens, double b
   for (size_t k = 0; k < SAMPLES; k++) { head[3 + k] = sed->lambda_a[k * (sed->n - 1) / (SAMPLES - 1)]; }
   nsl_hash a = nsl_hash_bytes(head, sizeof head), b = nsl_hash_bytes(sens->lambda_a, sens->n * sizeof *sens->lambda_a),
            c = nsl_hash_bytes(sens->value, sens->n * sizeof *sens->value),
-           d = nsl_hash_bytes(sed->flam, sed->n * sizeof *sed->flam);
+           d = sed->hash.hi | sed->hash.lo ? sed->hash : nsl_sed_hash(sed);
   return (nsl_hash){a.hi ^ b.hi * 3 ^ c.hi * 5 ^ d.hi * 7, a.lo + b.lo * 3 + c.lo * 5 + d.lo * 7};
 }
 

@@ -32,6 +32,10 @@ typedef struct {
 #define NSL_REACH_MAX_PX 80.0 /* of a component from its centre */
 #define NSL_KERNEL_MARGIN 2   /* steps beyond the light, for the ringing of the prefilter */
 
+/* Of the whole light, per component and direction, this may lie beyond its reach (`cut` of what follows); it is put back inside. */
+#define NSL_CUT_LIGHT 1e-3
+#define NSL_CUT_FAINT 0.04 /* the most, for faint sources */
+
 /* How far the profile reaches in the sheared frame (steps, prefilter margin included). */
 typedef struct {
   int t_min, t_max, m_min, m_max;
@@ -42,9 +46,10 @@ static inline double nsl_kernel_slope(double slope) { return round(slope * 1000)
 
 /* Each component to the coarsest level that samples it well. */
 void nsl_mix_split(const nsl_mix *mix, double slope, nsl_mix parts[NSL_LEVELS]);
-nsl_reach nsl_kernel_reach(const nsl_mix *mix, double slope, int step);
+nsl_reach nsl_kernel_reach(const nsl_mix *mix, double slope, double cut, int step);
 /* The kernel from the cache [NSL_KERNELS], made if it is not there; valid until the next call. */
-nsl_status nsl_kernel_get(nsl_kernel *cache, const nsl_mix *mix, double slope, int step, const nsl_kernel **out, nsl_error *err);
+nsl_status nsl_kernel_get(nsl_kernel *cache, const nsl_mix *mix, double slope, double cut, int step, const nsl_kernel **out,
+                          nsl_error *err);
 void nsl_kernel_free(nsl_kernel *kernel);
 
 /* --- render_beads.c --- */
@@ -52,12 +57,13 @@ void nsl_kernel_free(nsl_kernel *kernel);
 typedef struct {
   nsl_hash key;         /* of what it was made of; 0 while there is nothing */
   double bin_a, mean_a; /* mean_a: where the light is, on average */
+  double peak;          /* light of a pixel, where it is brightest */
   long first;
   int n, capacity;
   float *light, *centre, *memory;
 } nsl_beads;
 
-#define NSL_BEADS 2048 /* strings in the cache */
+#define NSL_BEADS 4096 /* strings in the cache */
 
 /* The bin for a beam with this dispersion, A per px, where it is finest. */
 double nsl_beads_bin(double finest_a_per_px);
@@ -110,6 +116,7 @@ struct nsl_renderer {
   float *weight; /* [7][columns]: of rows, and where the trace is in its own */
   int *row_of;   /* integer row of the trace, per column */
   float *delta_memory;
+  double unseen_e; /* of nsl_renderer_neglect */
   size_t line_capacity, delta_n, y_n, smooth_n, rows_n, weight_n, row_of_n;
 };
 
@@ -117,7 +124,7 @@ struct nsl_renderer {
 int nsl_grow(void **p, size_t *have, size_t need, size_t size);
 
 /* Adds the part of a profile that belongs to one level; r->line and r->y are ready. */
-nsl_status nsl_render_level(nsl_renderer *r, const nsl_mix *part, double slope, int step, const nsl_footprint *f, nsl_window *w,
-                            nsl_error *err);
+nsl_status nsl_render_level(nsl_renderer *r, const nsl_mix *part, double slope, double cut, int step, const nsl_footprint *f,
+                            nsl_window *w, nsl_error *err);
 
 #endif

@@ -10,7 +10,6 @@
 #include "noslit/base/hash.h"
 #include "render_internal.h"
 
-#define CUT_LIGHT 1e-3      /* of the whole, per component and direction, may lie beyond its reach; it is put back inside */
 #define SIGMA_MIN_STEPS 1.5 /* narrower Gaussians are not sampled on a coarse grid: as the PSF on the finest */
 
 typedef struct {
@@ -19,16 +18,16 @@ typedef struct {
 } sheared;
 
 /* In grid steps. */
-static double reach_of(double variance, double flux, int step)
+static double reach_of(double variance, double flux, double cut, int step)
 {
-  double share = flux / CUT_LIGHT;
+  double share = flux / cut;
   double sigmas = share > 1 ? sqrt(2 * log(share)) : 0;
   double r = (sigmas < 0.5 ? 0.5 : sigmas > 4.2 ? 4.2 : sigmas) * sqrt(variance);
   return r < NSL_REACH_MAX_PX / step ? r : NSL_REACH_MAX_PX / step;
 }
 
 /* Component i in the sheared frame, in grid steps. */
-static sheared shear(const nsl_mix *mix, int i, double s, int step)
+static sheared shear(const nsl_mix *mix, int i, double s, double cut, int step)
 {
   double px = 1.0 / 12, xx = mix->g[i].xx + px, xy = mix->g[i].xy, yy = mix->g[i].yy + px;
   sheared c = {.flux = mix->g[i].flux, .mx = mix->g[i].dx, .mv = mix->g[i].dy - s * mix->g[i].dx};
@@ -42,8 +41,8 @@ static sheared shear(const nsl_mix *mix, int i, double s, int step)
   c.xx /= step * step;
   c.xv /= step * step;
   c.vv /= step * step;
-  c.rx = reach_of(c.xx, c.flux, step);
-  c.rv = reach_of(c.vv, c.flux, step);
+  c.rx = reach_of(c.xx, c.flux, cut, step);
+  c.rv = reach_of(c.vv, c.flux, cut, step);
   c.flux /= step * step; /* per px^2, not per step^2 */
   return c;
 }
@@ -52,7 +51,7 @@ void nsl_mix_split(const nsl_mix *mix, double slope, nsl_mix parts[NSL_LEVELS])
 {
   for (int l = 0; l < NSL_LEVELS; l++) { parts[l].n = 0; }
   for (int i = 0; i < mix->n; i++) {
-    sheared c = shear(mix, i, slope, 1);
+    sheared c = shear(mix, i, slope, NSL_CUT_LIGHT, 1);
     double det = c.xx * c.vv - c.xv * c.xv, narrowest = sqrt(det / fmax(c.xx, c.vv)); /* along rows or columns */
     int l = 0;
     while (l + 1 < NSL_LEVELS && narrowest >= SIGMA_MIN_STEPS * nsl_level_step(l + 1)) { l++; }
@@ -60,11 +59,11 @@ void nsl_mix_split(const nsl_mix *mix, double slope, nsl_mix parts[NSL_LEVELS])
   }
 }
 
-nsl_reach nsl_kernel_reach(const nsl_mix *mix, double slope, int step)
+nsl_reach nsl_kernel_reach(const nsl_mix *mix, double slope, double cut, int step)
 {
   double t0 = 0, t1 = 0, m0 = 0, m1 = 0;
   for (int i = 0; i < mix->n; i++) {
-    sheared c = shear(mix, i, slope, step);
+    sheared c = shear(mix, i, slope, cut, step);
     t0 = fmin(t0, c.mx - c.rx);
     t1 = fmax(t1, c.mx + c.rx);
     m0 = fmin(m0, c.mv - c.rv);
@@ -140,9 +139,9 @@ static int reserve(nsl_kernel *kn, size_t work, size_t out)
   return 1;
 }
 
-static nsl_status make(nsl_kernel *kn, const nsl_mix *mix, double slope, int step, nsl_error *err)
+static nsl_status make(nsl_kernel *kn, const nsl_mix *mix, double slope, double cut, int step, nsl_error *err)
 {
-  nsl_reach reach = nsl_kernel_reach(mix, slope, step);
+  nsl_reach reach = nsl_kernel_reach(mix, slope, cut, step);
   kn->t_min = reach.t_min;
   kn->t_max = reach.t_max;
   kn->m_min = reach.m_min;
@@ -156,7 +155,7 @@ static nsl_status make(nsl_kernel *kn, const nsl_mix *mix, double slope, int ste
   double *by_tap = kn->work, *by_row = by_tap + plane, *e = by_row + plane, *r = e + rows;
   memset(by_tap, 0, plane * sizeof *by_tap);
   for (int i = 0; i < mix->n; i++) {
-    sheared c = shear(mix, i, slope, step);
+    sheared c = shear(mix, i, slope, cut, step);
     add_component(kn, by_tap, e, r, &c, rows);
   }
   prefilter(by_tap, taps, (size_t)rows, rows);
@@ -171,16 +170,17 @@ static nsl_status make(nsl_kernel *kn, const nsl_mix *mix, double slope, int ste
   return NSL_OK;
 }
 
-nsl_status nsl_kernel_get(nsl_kernel *cache, const nsl_mix *mix, double slope, int step, const nsl_kernel **out, nsl_error *err)
+nsl_status nsl_kernel_get(nsl_kernel *cache, const nsl_mix *mix, double slope, double cut, int step, const nsl_kernel **out,
+                          nsl_error *err)
 {
-  double head[3] = {slope, (double)mix->n, step};
+  double head[4] = {slope, (double)mix->n, step, cut};
   nsl_hash a = nsl_hash_bytes(head, sizeof head), b = nsl_hash_bytes(mix->g, (size_t)mix->n * sizeof *mix->g);
   nsl_hash key = {a.hi ^ b.hi, a.lo + b.lo};
   nsl_kernel *kn = &cache[key.lo % NSL_KERNELS];
   *out = kn;
   if (kn->k && nsl_hash_equal(kn->key, key)) { return NSL_OK; }
   kn->key = (nsl_hash){0, 0};
-  nsl_status st = make(kn, mix, slope, step, err);
+  nsl_status st = make(kn, mix, slope, cut, step, err);
   if (st == NSL_OK) { kn->key = key; }
   return st;
 }

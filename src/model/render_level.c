@@ -119,15 +119,15 @@ __attribute__((target_clones("avx2", "default"))) static void add_blurred(float 
 
 /* Adds the convolved rows to rows q, q + step, .. of the window, run by run of columns where the trace stays in one row. The row
  * after the last of r->rows is zero: it stands for kernel rows that were not convolved. */
-static void place_rows(const nsl_renderer *r, int m_min, int m_max, int q, int step, const nsl_footprint *f, int stride,
-                       nsl_window *w)
+static void place_rows(const nsl_renderer *r, int m_min, int m_max, int q, int step, int blurred, const nsl_footprint *f,
+                       int stride, nsl_window *w)
 {
   const float *zeros = r->rows + (size_t)(m_max - m_min + 1) * (size_t)stride;
   int last = (w->h - 1 - q) / step;
   for (int a = 0, b; a < f->n; a = b) {
     int row = r->row_of[a];
     for (b = a + 1; b < f->n && r->row_of[b] == row; b++) {}
-    int reach = r->delta ? 1 : 0;
+    int reach = blurred ? 1 : 0;
     for (int j = max_int(row + m_min - 1 - reach, 0); j <= min_int(row + m_max + 2 + reach, last); j++) {
       const float *g[TAPS];
       for (int c = 0; c < TAPS; c++) {
@@ -135,13 +135,13 @@ static void place_rows(const nsl_renderer *r, int m_min, int m_max, int q, int s
         g[c] = m < m_min || m > m_max ? zeros + a : r->rows + (size_t)(m - m_min) * (size_t)stride + a;
       }
       float *to = w->img + (size_t)(q + j * step) * (size_t)w->w + f->i0 + a;
-      (r->delta ? add_blurred : add_run)(to, g, r->weight + a, (size_t)f->n, b - a);
+      (blurred ? add_blurred : add_run)(to, g, r->weight + a, (size_t)f->n, b - a);
     }
   }
 }
 
-nsl_status nsl_render_level(nsl_renderer *r, const nsl_mix *part, double slope, int step, const nsl_footprint *f, nsl_window *w,
-                            nsl_error *err)
+nsl_status nsl_render_level(nsl_renderer *r, const nsl_mix *part, double slope, double cut, int step, const nsl_footprint *f,
+                            nsl_window *w, nsl_error *err)
 {
   double y_min = INFINITY, y_max = -INFINITY;
   for (int i = 0; i < f->n; i++) {
@@ -149,13 +149,14 @@ nsl_status nsl_render_level(nsl_renderer *r, const nsl_mix *part, double slope, 
     y_max = r->y[i] > y_max ? r->y[i] : y_max;
   }
   /* Only the kernel rows that reach the window. */
-  nsl_reach reach = nsl_kernel_reach(part, slope, step);
+  nsl_reach reach = nsl_kernel_reach(part, slope, cut, step);
   int m_min = max_int(-(int)floor(y_max / step) - 3, reach.m_min);
   int m_max = min_int((w->h - 1) / step - (int)floor((y_min - step + 1) / step) + 2, reach.m_max);
   if (m_min > reach.m_max - NSL_KERNEL_MARGIN || m_max < reach.m_min + NSL_KERNEL_MARGIN || m_min > m_max) { return NSL_OK; }
   const nsl_kernel *kernel;
-  nsl_status st = nsl_kernel_get(r->kernels, part, slope, step, &kernel, err);
+  nsl_status st = nsl_kernel_get(r->kernels, part, slope, cut, step, &kernel, err);
   if (st != NSL_OK) { return st; }
+  int blurred = r->delta && step < STEP_MAX; /* the coarsest have a mean blur in their kernel */
   int stride = (f->n + PADDING - 1) / PADDING * PADDING;
   size_t n_rows = (size_t)(m_max - m_min + 2);
   if (!nsl_grow((void **)&r->rows, &r->rows_n, n_rows * (size_t)stride, sizeof *r->rows) ||
@@ -169,12 +170,12 @@ nsl_status nsl_render_level(nsl_renderer *r, const nsl_mix *part, double slope, 
   for (int q = 0; q < step && q < w->h; q++) {
     float *above = r->weight + (size_t)TAPS * (size_t)f->n;
     follow_trace(r->y, f->n, q, 1.0 / step, r->row_of, above);
-    if (r->delta) {
+    if (blurred) {
       weigh_blurred(above, r->delta + r->line_before, 1.0f / (float)(step * step), f->n, r->weight);
     } else {
       weigh(above, f->n, r->weight);
     }
-    place_rows(r, m_min, m_max, q, step, f, stride, w);
+    place_rows(r, m_min, m_max, q, step, blurred, f, stride, w);
   }
   return NSL_OK;
 }

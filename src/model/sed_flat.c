@@ -15,7 +15,7 @@
 
 static const double flat_lambda[] = {ALL(ROW5), 12000};
 static const double flat_flam[] = {ALL(FLAM5), F(12000)};
-static const nsl_sed flat = {sizeof flat_lambda / sizeof *flat_lambda, flat_lambda, flat_flam};
+static const nsl_sed flat = {sizeof flat_lambda / sizeof *flat_lambda, flat_lambda, flat_flam, {0, 0}};
 
 double nsl_flat_fnu_flam(double mag, double lambda_a)
 {

@@ -216,6 +216,7 @@ static void emission(const nsl_spectra *s, const nsl_sed_params *p, double *flam
   }
   out->ha = flux[LINE_HA];
   out->hb = flux[LINE_HB];
+  out->nii6585 = flux[LINE_NII];
   out->oiii5008 = flux[LINE_OIII];
   out->oii3728 = flux[LINE_OII_A] + flux[LINE_OII_B];
 }
@@ -250,5 +251,11 @@ void nsl_spectra_make_parts(nsl_spectra *s, const nsl_sed_params *p, double mag,
     flam[i] *= scale;
     of_lines[i] *= scale;
   }
-  if (lines) { *lines = (nsl_line_fluxes){made.ha * scale, made.hb * scale, made.oiii5008 * scale, made.oii3728 * scale}; }
+  if (lines) {
+    *lines = (nsl_line_fluxes){.ha = made.ha * scale,
+                               .hb = made.hb * scale,
+                               .oiii5008 = made.oiii5008 * scale,
+                               .oii3728 = made.oii3728 * scale,
+                               .nii6585 = made.nii6585 * scale};
+  }
 }

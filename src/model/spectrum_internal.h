@@ -32,7 +32,7 @@ typedef struct {
   double broad; /* flux relative to broad H beta in quasars; 0: narrow only */
 } nsl_line_row;
 extern const nsl_line_row nsl_line_list[NSL_SED_LINES];
-enum { LINE_OII_A = 2, LINE_OII_B = 3, LINE_HB = 12, LINE_OIII = 14, LINE_HA = 20 };
+enum { LINE_OII_A = 2, LINE_OII_B = 3, LINE_HB = 12, LINE_OIII = 14, LINE_NII = 19, LINE_HA = 20 };
 
 double nsl_calzetti_k(double lambda_a);
 

@@ -9,7 +9,8 @@
 #define COSMIC_LENGTH_PX 2.5  /* mean length of a track */
 #define COSMIC_LENGTH_MAX 60.0
 #define COSMIC_MEDIAN_E 900.0 /* per px of track */
-#define POISSON_BELOW_E 20.0  /* below this mean the Poisson distribution is drawn exactly */
+#define POISSON_BELOW_E 20.0f /* below this mean the Poisson distribution is drawn exactly */
+#define SCAN 256
 
 nsl_mock_detector nsl_mock_detector_from(const nsl_config *cfg, const nsl_instrument *inst, double exptime_s)
 {
@@ -81,11 +82,30 @@ static void spill(double excess, long step, long i, long n, float full, float *e
   }
 }
 
+/* Whether any of n values is above (or below) the limit. */
+__attribute__((target_clones("avx2", "default"))) static int any_above(const float *v, long n, float limit)
+{
+  int32_t any = 0;
+  for (long i = 0; i < n; i++) { any |= v[i] > limit; }
+  return any;
+}
+
+__attribute__((target_clones("avx2", "default"))) static int any_below(const float *v, long n, float limit)
+{
+  int32_t any = 0;
+  for (long i = 0; i < n; i++) { any |= v[i] < limit; }
+  return any;
+}
+
 void nsl_mock_bleed(const nsl_mock_detector *d, int w, int h, float *electrons, int32_t *dq)
 {
   float full = (float)d->saturation_e;
   long n = (long)w * h;
   for (long i = 0; i < n; i++) {
+    if (i % SCAN == 0) { /* most of the sky is far from full */
+      while (i < n && !any_above(electrons + i, n - i < SCAN ? n - i : SCAN, full)) { i += SCAN; }
+      if (i >= n) { break; }
+    }
     double excess = (double)(electrons[i] - full);
     if (!(excess > 0)) { continue; }
     electrons[i] = full;
@@ -119,6 +139,10 @@ void nsl_mock_satellite(const nsl_mock_detector *d, double probability, nsl_rng 
 static void exact_poisson(nsl_rng *rng, size_t n, const float *mean_e, double read_noise_e, float *normal)
 {
   for (size_t i = 0; i < n; i++) {
+    if (i % SCAN == 0) { /* the sky is brighter nearly everywhere */
+      while (i < n && !any_below(mean_e + i, n - i < SCAN ? (long)(n - i) : SCAN, POISSON_BELOW_E)) { i += SCAN; }
+      if (i >= n) { break; }
+    }
     double mean = (double)mean_e[i];
     if (!(mean < POISSON_BELOW_E)) { continue; }
     if (mean < 0) { mean = 0; }
@@ -130,16 +154,17 @@ static void exact_poisson(nsl_rng *rng, size_t n, const float *mean_e, double re
 /* Shot and read noise together, clipping, rounding to whole ADU, the pipeline's error. */
 __attribute__((target_clones("avx2", "default"))) static void digitise(size_t n, float *restrict e, float *restrict err,
                                                                        int32_t *restrict dq, const float *restrict normal,
-                                                                       float rn2, float gain, float full, float dark,
-                                                                       int32_t bit_full)
+                                                                       float fraction, float rn2, float gain, float full,
+                                                                       float dark, int32_t bit_full)
 {
+  float per_gain = 1 / gain;
   for (size_t i = 0; i < n; i++) {
     float mean = e[i] > 0 ? e[i] : 0;
-    float v = mean + sqrtf(mean + rn2) * normal[i];
+    float v = mean + sqrtf(mean + rn2) * (fraction * normal[i]);
     int over = v >= full;
     dq[i] |= over ? bit_full : 0;
     v = over ? full : v;
-    float adu = v / gain;
+    float adu = v * per_gain;
     v = (float)(int32_t)(adu + (adu < 0 ? -0.5f : 0.5f)) * gain;
     err[i] = sqrtf((v > 0 ? v : 0) + rn2);
     e[i] = v - dark;
@@ -151,8 +176,7 @@ void nsl_mock_read_out(const nsl_mock_detector *d, double exptime_s, nsl_rng *rn
 {
   nsl_mock_normals(rng, noise, n);
   exact_poisson(rng, n, electrons, d->read_noise_e, noise);
-  for (size_t i = 0; d->noise < 1 && i < n; i++) { noise[i] *= (float)d->noise; }
   float rn2 = (float)(d->read_noise_e * d->read_noise_e);
-  digitise(n, electrons, err, dq, noise, rn2, (float)d->gain_e_adu, (float)d->saturation_e, (float)(d->dark_e_s * exptime_s),
-           (int32_t)d->bit_saturated);
+  digitise(n, electrons, err, dq, noise, (float)d->noise, rn2, (float)d->gain_e_adu, (float)d->saturation_e,
+           (float)(d->dark_e_s * exptime_s), (int32_t)d->bit_saturated);
 }

@@ -198,6 +198,13 @@ nsl_status nsl_mock_add_sky(const nsl_sky_pattern *p, double electrons, const ns
       c = next;
     }
   }
+  double turn[NSL_SKY_WAVES][4]; /* cos and sin of ky y, and of ky: a turn a row */
+  for (int k = 0; k < NSL_SKY_WAVES; k++) {
+    turn[k][0] = cos(p->wave[k].ky * w->y0);
+    turn[k][1] = sin(p->wave[k].ky * w->y0);
+    turn[k][2] = cos(p->wave[k].ky);
+    turn[k][3] = sin(p->wave[k].ky);
+  }
   for (int j = 0; j < w->h; j++) {
     float *row = w->img + (size_t)j * (size_t)n;
     double y = w->y0 + j;
@@ -205,8 +212,11 @@ nsl_status nsl_mock_add_sky(const nsl_sky_pattern *p, double electrons, const ns
     add_line(row, (float)(electrons * left), (float)(electrons * p->slope_x / p->nx), n);
     for (int k = 0; k < NSL_SKY_WAVES; k++) {
       const float *c = table + (size_t)(2 * k) * (size_t)n, *s = c + n;
-      double a = electrons * p->amplitude;
-      add_waves(row, c, s, (float)(a * cos(p->wave[k].ky * y)), (float)(-a * sin(p->wave[k].ky * y)), n);
+      double a = electrons * p->amplitude, *t = turn[k];
+      add_waves(row, c, s, (float)(a * t[0]), (float)(-a * t[1]), n);
+      double next = t[0] * t[2] - t[1] * t[3];
+      t[1] = t[1] * t[2] + t[0] * t[3];
+      t[0] = next;
     }
   }
   free(table);

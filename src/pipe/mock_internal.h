@@ -171,8 +171,8 @@ nsl_status nsl_mock_read_library(const char *path, nsl_spectra *spectra, nsl_err
 void nsl_mock_sed(const nsl_mock *m, int64_t id, nsl_kind kind, double z, nsl_sed_params *p);
 
 /* --- mock_sky.c: the mock as a whole, and the pool of neighbours' spectra --- */
-/* F_lambda of magnitude 0 [NSL_SPECTRUM_N], borrowed. */
-nsl_status nsl_mock_pool_entry(nsl_mock *m, nsl_mock_set set, uint64_t pick, int is_star, const double **flam, nsl_error *err);
+/* A spectrum of magnitude 0, borrowed. */
+nsl_status nsl_mock_pool_entry(nsl_mock *m, nsl_mock_set set, uint64_t pick, int is_star, const nsl_sed **sed, nsl_error *err);
 
 /* --- mock_field.c: pointings, frames and the survey's sources --- */
 typedef struct {
@@ -228,7 +228,7 @@ struct nsl_mock {
   size_t n_sources;
   nsl_mock_source *sources;
   /* neighbours' spectra, made when first asked for */
-  double **pool;
+  nsl_sed *pool;
   int pool_set;
 };
 

@@ -103,12 +103,14 @@ double nsl_mock_true_snr(nsl_mock *m, int slot, const double *flam, const nsl_mi
 }
 
 nsl_status nsl_mock_render(nsl_mock *m, const nsl_trace_conf *conf, double x_px, double y_px, const nsl_mix *mix,
-                           const nsl_sed *sed, double mag, double scale_seconds, nsl_window *window, nsl_error *err)
+                           const nsl_sed *light, double mag, double scale_seconds, nsl_window *window, nsl_error *err)
 {
+  nsl_sed sed = *light;
+  if (!(sed.hash.hi | sed.hash.lo)) { sed.hash = nsl_sed_hash(&sed); }
   for (int b = 0; b < conf->n_beams; b++) {
     const nsl_beam *beam = &conf->beams[b];
     if (mag > BRIGHT_MAG && beam->name != 'A' && beam->name != 'B') { continue; }
-    nsl_status st = nsl_render_beam(m->renderer, beam, x_px, y_px, mix, sed, scale_seconds, window, err);
+    nsl_status st = nsl_render_beam(m->renderer, beam, x_px, y_px, mix, &sed, scale_seconds, window, err);
     if (st != NSL_OK) { return st; }
   }
   return NSL_OK;
@@ -120,7 +122,7 @@ nsl_status nsl_mock_render_galaxy(nsl_mock *m, const nsl_trace_conf *conf, doubl
 {
   nsl_status st = NSL_OK;
   nsl_mix continuum, lines;
-  nsl_sed sed = {NSL_SPECTRUM_N, nsl_spectra_lambda(m->spectra), flam};
+  nsl_sed sed = {NSL_SPECTRUM_N, nsl_spectra_lambda(m->spectra), flam, {0, 0}};
   int apart = nsl_mock_profiles(m, s, psf->sigma_px, map, &continuum, &lines);
   continuum.psf = lines.psf = *psf;
   if (!apart) { return nsl_mock_render(m, conf, x_px, y_px, &continuum, &sed, s->mag, m->exptime_s, window, err); }

@@ -17,7 +17,7 @@ static nsl_status add_companion(nsl_studio *s, const nsl_mock_source *src, nsl_e
   nb->east = nsl_rng_range(&r, -0.5, 0.5);
   nb->north = nsl_rng_range(&r, -0.5, 0.5);
   s->n_neighbours++;
-  return nsl_mock_pool_entry(m, s->set, (uint64_t)id, 0, &nb->flam, err);
+  return nsl_mock_pool_entry(m, s->set, (uint64_t)id, 0, &nb->sed, err);
 }
 
 nsl_status nsl_studio_draw_neighbours(nsl_studio *s, const nsl_mock_source *src, nsl_error *err)
@@ -40,7 +40,7 @@ nsl_status nsl_studio_draw_neighbours(nsl_studio *s, const nsl_mock_source *src,
       nb->east = nsl_rng_range(&r, -half_x, half_x);
       nb->north = nsl_rng_range(&r, -half_y, half_y);
       nsl_population_draw(&m->population, m->seed, id, !faint, NSL_MOCK_COUNT_SLOPE, &nb->source);
-      NSL_TRY(nsl_mock_pool_entry(m, s->set, (uint64_t)id, nb->source.kind == NSL_KIND_STAR, &nb->flam, err));
+      NSL_TRY(nsl_mock_pool_entry(m, s->set, (uint64_t)id, nb->source.kind == NSL_KIND_STAR, &nb->sed, err));
       nsl_population_catalogue_entry(&m->population, m->seed, &nb->source, &nb->entry);
       nb->entry_east = nb->east + nb->entry.ra_deg * 3600;
       nb->entry_north = nb->north + nb->entry.dec_deg * 3600;

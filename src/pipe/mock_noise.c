@@ -9,8 +9,10 @@
 #define LANES 8
 #define BLOCK 256
 
+typedef uint32_t vec __attribute__((vector_size(LANES * sizeof(uint32_t)), aligned(4)));
+
 typedef struct {
-  uint32_t s[4][LANES];
+  vec s[4];
 } lanes;
 
 static void seed_lanes(nsl_rng *stream, lanes *g)
@@ -28,27 +30,21 @@ static void seed_lanes(nsl_rng *stream, lanes *g)
 
 __attribute__((target_clones("avx2", "default"))) static void fill_bits(lanes *g, uint32_t *restrict out, int n)
 {
-  uint32_t a[LANES], b[LANES], c[LANES], d[LANES];
-  memcpy(a, g->s[0], sizeof a);
-  memcpy(b, g->s[1], sizeof b);
-  memcpy(c, g->s[2], sizeof c);
-  memcpy(d, g->s[3], sizeof d);
+  vec a = g->s[0], b = g->s[1], c = g->s[2], d = g->s[3];
   for (int i = 0; i < n; i += LANES) {
-    for (int k = 0; k < LANES; k++) {
-      uint32_t x = a[k] + d[k], t = b[k] << 9;
-      out[i + k] = ROTL(x, 7) + a[k];
-      c[k] ^= a[k];
-      d[k] ^= b[k];
-      b[k] ^= c[k];
-      a[k] ^= d[k];
-      c[k] ^= t;
-      d[k] = ROTL(d[k], 11);
-    }
+    vec x = a + d, t = b << 9;
+    *(vec *)(out + i) = ROTL(x, 7) + a;
+    c ^= a;
+    d ^= b;
+    b ^= c;
+    a ^= d;
+    c ^= t;
+    d = ROTL(d, 11);
   }
-  memcpy(g->s[0], a, sizeof a);
-  memcpy(g->s[1], b, sizeof b);
-  memcpy(g->s[2], c, sizeof c);
-  memcpy(g->s[3], d, sizeof d);
+  g->s[0] = a;
+  g->s[1] = b;
+  g->s[2] = c;
+  g->s[3] = d;
 }
 
 /* Pairs of uniforms (bits a, b) to pairs of normals. */
@@ -80,6 +76,10 @@ void nsl_mock_normals(nsl_rng *stream, float *out, size_t n)
   for (size_t i = 0; i < n; i += 2 * BLOCK) {
     fill_bits(&g, a, BLOCK);
     fill_bits(&g, b, BLOCK);
+    if (n - i >= 2 * BLOCK) {
+      box_muller(a, b, out + i, out + i + BLOCK, BLOCK);
+      continue;
+    }
     box_muller(a, b, x, y, BLOCK);
     size_t left = n - i, nx = left < BLOCK ? left : BLOCK, ny = left - nx < BLOCK ? left - nx : BLOCK;
     memcpy(out + i, x, nx * sizeof *x);

@@ -101,8 +101,8 @@ cleanup:
 static void drop_pool(nsl_mock *m)
 {
   for (int i = 0; m->pool && i < POOL_SIZE; i++) {
-    free(m->pool[i]);
-    m->pool[i] = NULL;
+    free((void *)m->pool[i].flam);
+    m->pool[i] = (nsl_sed){0};
   }
 }
 
@@ -122,7 +122,7 @@ void nsl_mock_free(nsl_mock *m)
   free(m);
 }
 
-nsl_status nsl_mock_pool_entry(nsl_mock *m, nsl_mock_set set, uint64_t pick, int is_star, const double **flam, nsl_error *err)
+nsl_status nsl_mock_pool_entry(nsl_mock *m, nsl_mock_set set, uint64_t pick, int is_star, const nsl_sed **sed, nsl_error *err)
 {
   if (m->pool_set != (int)set) {
     drop_pool(m);
@@ -130,16 +130,18 @@ nsl_status nsl_mock_pool_entry(nsl_mock *m, nsl_mock_set set, uint64_t pick, int
   }
   uint64_t k = pick % POOL_SIZE;
   k = is_star ? k - k % POOL_STARS : k % POOL_STARS ? k : k + 1;
-  if (!m->pool[k]) {
+  if (!m->pool[k].flam) {
     nsl_mock_source s;
     nsl_sed_params p;
     int64_t id = (int64_t)set * NSL_MOCK_SET_STRIDE + NSL_MOCK_POOL_OFFSET + (int64_t)k;
     nsl_population_draw(&m->population, m->seed, id, 0, NSL_MOCK_COUNT_SLOPE, &s);
-    m->pool[k] = malloc(NSL_SPECTRUM_N * sizeof(double));
-    if (!m->pool[k]) { return nsl_fail(err, NSL_E_NOMEM, "neighbours' spectra"); }
+    double *flam = malloc(NSL_SPECTRUM_N * sizeof *flam);
+    if (!flam) { return nsl_fail(err, NSL_E_NOMEM, "neighbours' spectra"); }
     nsl_mock_sed(m, id, is_star ? NSL_KIND_STAR : s.kind, s.z, &p);
-    nsl_spectra_make(m->spectra, &p, 0, m->pool[k], NULL);
+    nsl_spectra_make(m->spectra, &p, 0, flam, NULL);
+    m->pool[k] = (nsl_sed){.n = NSL_SPECTRUM_N, .lambda_a = nsl_spectra_lambda(m->spectra), .flam = flam};
+    m->pool[k].hash = nsl_sed_hash(&m->pool[k]);
   }
-  *flam = m->pool[k];
+  *sed = &m->pool[k];
   return NSL_OK;
 }

@@ -7,7 +7,7 @@
 #include "noslit/base/str.h"
 #include "noslit/pipe/stamp_file.h"
 
-static nsl_status make_stamp(nsl_studio *s, int64_t index, nsl_stamp *stamp, nsl_stamp_label *label, nsl_error *err)
+nsl_status nsl_studio_make(nsl_studio *s, int64_t index, nsl_stamp *stamp, nsl_stamp_label *label, nsl_error *err)
 {
   nsl_status st = NSL_OK;
   nsl_mock_source src;
@@ -17,6 +17,7 @@ static nsl_status make_stamp(nsl_studio *s, int64_t index, nsl_stamp *stamp, nsl
   NSL_TRY(nsl_studio_draw_neighbours(s, &src, err));
   nsl_population_catalogue_entry(&s->m->population, s->m->seed, &src, &entry);
   stamp->source_id = src.id;
+  stamp->flags = 0;
   stamp->sersic_n = (float)entry.shape.sersic_n;
   s->light_own = s->light_others = 0;
   s->met = (nsl_mock_met){0};
@@ -33,6 +34,14 @@ static nsl_status make_stamp(nsl_studio *s, int64_t index, nsl_stamp *stamp, nsl
                              .type = (int32_t)s->type,
                              .subtype = (int32_t)src.kind,
                              .noise_missing = (float)sqrt(1 - s->m->detector.noise * s->m->detector.noise)};
+  label->flux_oii = (float)s->lines.oii3728;
+  label->flux_hb = (float)s->lines.hb;
+  label->flux_oiii = (float)s->lines.oiii5008;
+  label->flux_ha = (float)s->lines.ha;
+  label->flux_nii = (float)s->lines.nii6585;
+  label->re_arcsec = (float)src.shape.re_arcsec;
+  label->axis_ratio = (float)(src.shape.re_arcsec > 0 ? src.shape.q : 1);
+  label->pa_deg = (float)(src.shape.re_arcsec > 0 ? src.shape.pa_deg : 0);
   nsl_mock_met_mean(&s->met);
   label->wave_error_gv = (float)s->met.wave_px[0];
   label->wave_error_gi = (float)s->met.wave_px[1];
@@ -64,8 +73,7 @@ nsl_status nsl_mock_make_stamps(nsl_mock *m, int64_t first, int64_t n, const cha
   NSL_TRY(nsl_stamp_writer_new(path, m->inst, json, &writer, err));
   for (int64_t i = first; i < first + n; i++) {
     nsl_stamp_label label;
-    nsl_stamp_set_clear(&set);
-    NSL_TRY(make_stamp(&s, i, &set.stamps[0], &label, err));
+    NSL_TRY(nsl_studio_make(&s, i, &set.stamps[0], &label, err));
     NSL_TRY(nsl_stamp_writer_add(writer, &set.stamps[0], &label, err));
   }
   st = nsl_stamp_writer_finish(writer, err);

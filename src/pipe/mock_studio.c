@@ -28,6 +28,7 @@ static double longest_beam(const nsl_instrument *inst)
 void nsl_studio_close(nsl_studio *s)
 {
   nsl_view_room_free(&s->room);
+  nsl_plates_free(s);
   free(s->flam); /* and of_lines */
   free(s->neighbours);
   free(s->sci); /* and all other planes */

@@ -54,7 +54,7 @@ nsl_status nsl_studio_draw_target(nsl_studio *s, int64_t index, nsl_mock_source 
     nsl_sed_params p;
     nsl_mix mix, unused;
     nsl_mock_sed(m, id, src->kind, src->z, &p);
-    nsl_spectra_make_parts(m->spectra, &p, src->mag, s->flam, s->of_lines, NULL);
+    nsl_spectra_make_parts(m->spectra, &p, src->mag, s->flam, s->of_lines, &s->lines);
     for (int slot = 1; slot >= 0; slot--) {
       (void)nsl_mock_profiles(m, src, m->psf_px[m->inst->stamp_band[slot]], j, &mix, &unused);
       snr[slot] = nsl_mock_true_snr(m, slot, s->flam, &mix, m->n_exposures);

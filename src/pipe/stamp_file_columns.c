@@ -1,5 +1,6 @@
 /* The columns of a stamp file: one table says where each stands in memory and in the file, so reading, writing and hashing
  * agree. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +22,10 @@ typedef struct {
 #define ERROR_LABEL(member)                                                         \
   {                                                                                 \
     "label/" #member, NSL_H5_F32, 0, offsetof(nsl_stamp_record, label.member), 0, 2 \
+  }
+#define TRUTH_LABEL(member)                                                         \
+  {                                                                                 \
+    "label/" #member, NSL_H5_F32, 0, offsetof(nsl_stamp_record, label.member), 0, 4 \
   }
 #define BAND(member, type)                                                                                \
   {                                                                                                       \
@@ -54,6 +59,14 @@ static const column columns[] = {
     ERROR_LABEL(sky_error),
     ERROR_LABEL(astrometric_error),
     {"label/noise_missing", NSL_H5_F32, 0, offsetof(nsl_stamp_record, label.noise_missing), 0, 3},
+    TRUTH_LABEL(flux_oii),
+    TRUTH_LABEL(flux_hb),
+    TRUTH_LABEL(flux_oiii),
+    TRUTH_LABEL(flux_ha),
+    TRUTH_LABEL(flux_nii),
+    TRUTH_LABEL(re_arcsec),
+    TRUTH_LABEL(axis_ratio),
+    TRUTH_LABEL(pa_deg),
     BAND(n_exp, NSL_H5_I32),
     BAND(exptime_s, NSL_H5_F32),
     {"facts/tilt", NSL_H5_F32, 1, offsetof(nsl_stamp_record, band[0].tilt), sizeof(nsl_stamp_band_info), 3},
@@ -96,11 +109,19 @@ cleanup:
   return st;
 }
 
+/* What files before version 4 do not say. */
+static void forget_truth(nsl_stamp_label *l)
+{
+  l->flux_oii = l->flux_hb = l->flux_oiii = l->flux_ha = l->flux_nii = NAN;
+  l->re_arcsec = l->axis_ratio = l->pa_deg = NAN;
+}
+
 nsl_status nsl_stamp_records_read(nsl_h5 *f, int version, nsl_stamp_record *records, size_t n, nsl_error *err)
 {
   nsl_status st = NSL_OK;
   char *flat = malloc((n + 1) * NSL_STAMP_BANDS * sizeof(int64_t));
   if (!flat) { NSL_THROW(err, NSL_E_NOMEM, "columns of %zu stamps", n); }
+  for (size_t i = 0; i < n && version < 4; i++) { forget_truth(&records[i].label); }
   for (int k = 0; k < N_COLUMNS; k++) {
     const column *c = &columns[k];
     if (c->since > version) { continue; }

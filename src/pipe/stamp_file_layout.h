@@ -12,7 +12,7 @@
 #include "pipe/band_attributes.h"
 
 #define NSL_STAMPS_FORMAT "noslit-stamps"
-#define NSL_STAMPS_VERSION 3 /* 1 has no errors of calibration, 2 no noise fraction; they are still read */
+#define NSL_STAMPS_VERSION 4 /* 1 has no errors of calibration, 2 no noise fraction, 3 no lines and sizes; they are still read */
 #define NSL_STAMPS_BLOCK 64  /* stamps that are allocated, read and written together */
 
 typedef struct {

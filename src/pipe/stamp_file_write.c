@@ -1,4 +1,4 @@
-/* Writes stamp files. Stamps stay packed in memory until the end, so that a file is published whole or not at all. */
+/* Writes stamp files. Stamps stay in memory, packed, until the end, so that a file is published whole or not at all. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,20 +8,32 @@
 #include "noslit/pipe/made_by.h"
 #include "pipe/stamp_file_layout.h"
 
+enum { PLANES = 3 };
+
+static const struct {
+  const char *path;
+  nsl_h5_type type;
+} planes[PLANES] = {{"/flux", NSL_H5_I16}, {"/variance", NSL_H5_U8}, {"/contamination", NSL_H5_U8}};
+
 struct nsl_stamp_writer {
   char *path, *provenance;
   nsl_band band[NSL_STAMP_BANDS];
   char instrument[NSL_HASH_HEX];
   size_t n, capacity; /* records */
   nsl_stamp_record *records;
-  size_t n_blocks;
-  nsl_stamp_block *blocks;
+  size_t (*end)[PLANES]; /* [n] of each stamp's packed planes in bytes, one after the other */
+  unsigned char *bytes;
+  size_t bytes_capacity;
+  nsl_stamp_block one; /* the planes being packed */
+  unsigned char *work;
 };
 
 static void free_writer(nsl_stamp_writer *w)
 {
-  for (size_t i = 0; i < w->n_blocks; i++) { nsl_stamp_block_free(&w->blocks[i]); }
-  free(w->blocks);
+  nsl_stamp_block_free(&w->one);
+  free(w->work);
+  free(w->bytes);
+  free(w->end);
   free(w->records);
   free(w->provenance);
   free(w->path);
@@ -37,7 +49,8 @@ nsl_status nsl_stamp_writer_new(const char *path, const nsl_instrument *inst, co
   w->provenance = nsl_strdup(provenance_json ? provenance_json : "{}");
   for (int b = 0; b < NSL_STAMP_BANDS; b++) { w->band[b] = inst->bands[inst->stamp_band[b]]; }
   nsl_hash_to_hex(inst->hash, w->instrument);
-  if (!w->path || !w->provenance) {
+  w->work = malloc(NSL_STAMP_PIXELS * sizeof(int16_t));
+  if (!w->path || !w->provenance || !w->work || !nsl_stamp_block_alloc(&w->one, 1)) {
     free_writer(w);
     return nsl_fail(err, NSL_E_NOMEM, "%s: stamp file", path);
   }
@@ -45,28 +58,45 @@ nsl_status nsl_stamp_writer_new(const char *path, const nsl_instrument *inst, co
   return NSL_OK;
 }
 
+static size_t bytes_used(const nsl_stamp_writer *w) { return w->n ? w->end[w->n - 1][PLANES - 1] : 0; }
+
 /* Room for one more record and its planes. */
 static int grow(nsl_stamp_writer *w)
 {
+  size_t need = bytes_used(w);
+  for (int k = 0; k < PLANES; k++) { need += nsl_h5_packed_bound(planes[k].type, NSL_STAMP_PIXELS); }
+  if (need > w->bytes_capacity) {
+    unsigned char *bytes = realloc(w->bytes, need + need / 2);
+    if (!bytes) { return 0; }
+    w->bytes = bytes;
+    w->bytes_capacity = need + need / 2;
+  }
   if (w->n < w->capacity) { return 1; }
-  nsl_stamp_record *records = realloc(w->records, (w->capacity + NSL_STAMPS_BLOCK) * sizeof *records);
-  if (!records) { return 0; }
-  w->records = records;
-  nsl_stamp_block *blocks = realloc(w->blocks, (w->n_blocks + 1) * sizeof *blocks);
-  if (!blocks) { return 0; }
-  w->blocks = blocks;
-  if (!nsl_stamp_block_alloc(&blocks[w->n_blocks], NSL_STAMPS_BLOCK)) { return 0; }
-  w->n_blocks++;
-  w->capacity += NSL_STAMPS_BLOCK;
+  size_t capacity = w->capacity + NSL_STAMPS_BLOCK;
+  nsl_stamp_record *records = realloc(w->records, capacity * sizeof *records);
+  if (records) { w->records = records; }
+  size_t(*end)[PLANES] = realloc(w->end, capacity * sizeof *end);
+  if (end) { w->end = end; }
+  if (!records || !end) { return 0; }
+  w->capacity = capacity;
   return 1;
+}
+
+static void pack_planes(nsl_stamp_writer *w)
+{
+  const void *plane[PLANES] = {w->one.flux, w->one.variance, w->one.contamination};
+  size_t at = bytes_used(w);
+  for (int k = 0; k < PLANES; k++) {
+    at += nsl_h5_pack(planes[k].type, NSL_STAMP_PIXELS, plane[k], w->work, w->bytes + at);
+    w->end[w->n][k] = at;
+  }
 }
 
 nsl_status nsl_stamp_writer_add(nsl_stamp_writer *w, const nsl_stamp *stamp, const nsl_stamp_label *label, nsl_error *err)
 {
   if (!grow(w)) { return nsl_fail(err, NSL_E_NOMEM, "%s: stamp %zu", w->path, w->n); }
   nsl_stamp_record *r = &w->records[w->n];
-  const nsl_stamp_block *block = &w->blocks[w->n / NSL_STAMPS_BLOCK];
-  size_t slot = w->n % NSL_STAMPS_BLOCK;
+  const nsl_stamp_block *block = &w->one;
   memset(r, 0, sizeof *r);
   r->label = *label;
   memcpy(r->band, stamp->band, sizeof r->band);
@@ -76,34 +106,30 @@ nsl_status nsl_stamp_writer_add(nsl_stamp_writer *w, const nsl_stamp *stamp, con
   r->pa_x_deg = stamp->pa_x_deg;
   r->sersic_n = stamp->sersic_n;
   for (int b = 0; b < NSL_STAMP_BANDS; b++) {
-    size_t from = (size_t)b * NSL_STAMP_PLANE, to = slot * NSL_STAMP_PIXELS + from;
-    nsl_status st = nsl_stamp_pack_band(stamp->flux + from, stamp->variance + from, stamp->contamination + from, block->flux + to,
-                                        block->variance + to, block->contamination + to, &r->scale[b], err);
+    size_t at = (size_t)b * NSL_STAMP_PLANE;
+    nsl_status st = nsl_stamp_pack_band(stamp->flux + at, stamp->variance + at, stamp->contamination + at, block->flux + at,
+                                        block->variance + at, block->contamination + at, &r->scale[b], err);
     if (st != NSL_OK) {
       return nsl_error_context(err, st, "%s: stamp of source %lld, %s", w->path, (long long)label->source_id, w->band[b].name);
     }
   }
-  r->hash = nsl_stamp_record_hash(NSL_STAMPS_VERSION, r, block, slot);
+  r->hash = nsl_stamp_record_hash(NSL_STAMPS_VERSION, r, block, 0);
+  pack_planes(w);
   w->n++;
   return NSL_OK;
 }
 
-/* The three plane datasets, block by block. */
 static nsl_status write_planes(nsl_h5 *f, const nsl_stamp_writer *w, nsl_error *err)
 {
   nsl_status st = NSL_OK;
   const size_t dims[4] = {w->n, NSL_STAMP_BANDS, NSL_STAMP_NY, NSL_STAMP_NX};
-  const nsl_h5_layout layout = {.chunk_rows = 1, .deflate = 1, .shuffle = 1, .fletcher32 = 1};
-  NSL_TRY(nsl_h5_create_rows(f, "/flux", NSL_H5_I16, 4, dims, &layout, err));
-  NSL_TRY(nsl_h5_create_rows(f, "/variance", NSL_H5_U8, 4, dims, &layout, err));
-  NSL_TRY(nsl_h5_create_rows(f, "/contamination", NSL_H5_U8, 4, dims, &layout, err));
-  for (size_t k = 0; k < w->n_blocks; k++) {
-    size_t first = k * NSL_STAMPS_BLOCK;
-    size_t count = w->n - first < NSL_STAMPS_BLOCK ? w->n - first : NSL_STAMPS_BLOCK;
-    if (count == 0) { break; }
-    NSL_TRY(nsl_h5_write_rows(f, "/flux", NSL_H5_I16, first, count, w->blocks[k].flux, err));
-    NSL_TRY(nsl_h5_write_rows(f, "/variance", NSL_H5_U8, first, count, w->blocks[k].variance, err));
-    NSL_TRY(nsl_h5_write_rows(f, "/contamination", NSL_H5_U8, first, count, w->blocks[k].contamination, err));
+  const nsl_h5_layout layout = {.chunk_rows = 1, .deflate = 1, .shuffle = 1};
+  for (int k = 0; k < PLANES; k++) { NSL_TRY(nsl_h5_create_rows(f, planes[k].path, planes[k].type, 4, dims, &layout, err)); }
+  for (size_t i = 0, at = 0; i < w->n; i++) {
+    for (int k = 0; k < PLANES; k++) {
+      NSL_TRY(nsl_h5_write_packed(f, planes[k].path, i, w->bytes + at, w->end[i][k] - at, err));
+      at = w->end[i][k];
+    }
   }
 cleanup:
   return st;

@@ -242,6 +242,14 @@ static nsl_status stamp_of(job_state *s, nsl_stamper *stamper, const nsl_tile_ta
                                  .snr_gi = stamp->band[1].snr,
                                  .snr_gv_true = NAN,
                                  .snr_gi_true = NAN,
+                                 .flux_oii = NAN,
+                                 .flux_hb = NAN,
+                                 .flux_oiii = NAN,
+                                 .flux_ha = NAN,
+                                 .flux_nii = NAN,
+                                 .re_arcsec = NAN,
+                                 .axis_ratio = NAN,
+                                 .pa_deg = NAN,
                                  .contamination = fmaxf(stamp->band[0].contamination, stamp->band[1].contamination)};
   NSL_TRY(put_stamp(s, set_of(s->job, id), stamp, &label, err));
 cleanup:

@@ -7,6 +7,7 @@
 
 #include <stddef.h>
 
+#include "noslit/base/hash.h"
 #include "noslit/base/status.h"
 #include "noslit/model/instrument.h"
 #include "noslit/model/source.h"
@@ -55,7 +56,10 @@ typedef struct {
   size_t n;
   const double *lambda_a; /* borrowed */
   const double *flam;     /* borrowed */
+  nsl_hash hash;          /* nsl_sed_hash of flam; 0: taken each time it is rendered */
 } nsl_sed;
+
+nsl_hash nsl_sed_hash(const nsl_sed *sed);
 
 /* F_lambda at lambda of a source that is flat in F_nu with AB magnitude mag. */
 double nsl_flat_fnu_flam(double mag, double lambda_a);
@@ -72,6 +76,9 @@ typedef struct {
 typedef struct nsl_renderer nsl_renderer; /* scratch memory, reused between calls */
 nsl_renderer *nsl_renderer_new(void);
 void nsl_renderer_free(nsl_renderer *r);
+/* From now on the wings of faint sources are cut off where they have fewer electrons than this in all rows of a column together,
+ * and their light put inside; 0, as at first: not more than 1e-3 of any source's light. */
+void nsl_renderer_neglect(nsl_renderer *r, double electrons);
 
 /* Adds scale * seconds * e-/s of one beam of one source at direct position (x, y) to the window: the integral of F_lambda x
  * SENSITIVITY, laid along the trace (exact for lines narrower than a pixel), spread by the profile with the PSF of each wavelength.

@@ -55,7 +55,7 @@ typedef struct {
 
 /* Observed line fluxes, erg/s/cm2, kept for the truth table; only of lines that were put in, not of those in library spectra. */
 typedef struct {
-  double ha, hb, oiii5008, oii3728;
+  double ha, hb, oiii5008, oii3728, nii6585; /* oii3728: both lines; nii6585: the stronger line alone */
 } nsl_line_fluxes;
 
 /* Parameters of source id: a function of (seed, id, kind, z) alone. */

@@ -27,9 +27,13 @@ typedef struct {
   float wave_error_gv, wave_error_gi, dispersion_error, trace_error, psf_error, sky_error, astrometric_error;
   float
       noise_missing; /* of the noise that variance tells, this part (in sigma) is not in flux: training draws it (simulate.noise) */
+  /* true line fluxes, erg/s/cm2: [OII] 3728 (both), H beta, [OIII] 5008, H alpha, [NII] 6585; half-light radius (0 for point
+   * sources), axis ratio, position angle (north through east). NaN where they are not known: in real surveys, in files before
+   * version 4. */
+  float flux_oii, flux_hb, flux_oiii, flux_ha, flux_nii, re_arcsec, axis_ratio, pa_deg;
 } nsl_stamp_label;
 
-/* Keeps the stamps packed in memory (154 kB each) until finish writes and publishes the file. A plane that is not finite, or a
+/* Keeps the stamps packed in memory (about 50 kB each) until finish writes and publishes the file. A plane that is not finite, or a
  * negative variance or contamination, is NSL_E_VALUE and the stamp is not added. provenance_json may be NULL. */
 typedef struct nsl_stamp_writer nsl_stamp_writer;
 nsl_status nsl_stamp_writer_new(const char *path, const nsl_instrument *inst, const char *provenance_json, nsl_stamp_writer **out,

@@ -202,7 +202,7 @@ static void test_against_brute_force(void **state)
     lambda[i] = 7300 + i;
     flam[i] = lines_flam(lambda[i]);
   }
-  nsl_sed sed = {N, lambda, flam};
+  nsl_sed sed = {N, lambda, flam, {0, 0}};
   nsl_renderer *r = nsl_renderer_new();
   const nsl_shape shapes[] = {{0, 1, 0, 1}, {0.35, 0.4, 50, 1}, {0.25, 0.8, 120, 3}};
   for (int k = 0; k < 3; k++) {
@@ -269,7 +269,7 @@ static void test_psf_of_wavelength(void **state)
     lambda[i] = 6000 + i;
     flam[i] = comb_flam(lambda[i]);
   }
-  nsl_sed sed = {N, lambda, flam};
+  nsl_sed sed = {N, lambda, flam, {0, 0}};
   nsl_renderer *r = nsl_renderer_new();
   const nsl_shape shapes[] = {{0, 1, 0, 1}, {0.35, 0.4, 50, 1}};
   const double exponents[] = {0.25, -0.3};
@@ -318,7 +318,7 @@ static void test_line_positions_and_flux(void **state)
   nsl_trace_at(&conf.beams[0], 300.37, 200.21, &t);
   for (double line = 6400; line < 9400; line += 137.77) {
     double lambda[] = {6000, line - 0.01, line, line + 0.01, 10500}, flam[] = {0, 0, 1e-15, 0, 0};
-    nsl_sed sed = {5, lambda, flam};
+    nsl_sed sed = {5, lambda, flam, {0, 0}};
     nsl_window w = {300 - 310, 200 - 30, W, H, img};
     memset(img, 0, W * H * sizeof *img);
     assert_ok(nsl_render_beam(r, &conf.beams[0], 300.37, 200.21, &mix, &sed, 600, &w, &test_err));

@@ -22,8 +22,8 @@ static inline char *toy_directory(const char *name)
   return dir;
 }
 
-/* Detector 1 (GI) and 2 (GV); caller frees with nsl_instrument_free and free. */
-static inline nsl_instrument *toy_instrument(const char *dir)
+/* Detector 1 (GI) and 2 (GV), whose gratings meet at a column; caller frees with nsl_instrument_free and free. */
+static inline nsl_instrument *toy_instrument_split(const char *dir, double split)
 {
   nsl_str s;
   nsl_str_init(&s);
@@ -37,9 +37,9 @@ static inline nsl_instrument *toy_instrument(const char *dir)
     const char *band = id == 1 ? "GI" : "GV", *confs = TEST_SOURCE_DIR "/configs/instruments/csst";
     nsl_str_addf(
         &s,
-        "  - {id: %d, band: %s, nx: %d, ny: %d, offset_arcsec: [0, 0], gratings: [{columns: [-1000, 480.5], conf: %s/%s_L.conf}, "
-        "{columns: [480.5, 2200], conf: %s/%s_R.conf}]}\n",
-        id, band, TOY_NX, TOY_NY, confs, band, confs, band);
+        "  - {id: %d, band: %s, nx: %d, ny: %d, offset_arcsec: [0, 0], gratings: [{columns: [-1000, %g], conf: %s/%s_L.conf}, "
+        "{columns: [%g, 2200], conf: %s/%s_R.conf}]}\n",
+        id, band, TOY_NX, TOY_NY, split, confs, band, split, confs, band);
   }
   char *path = nsl_path_join(dir, "toy.yaml");
   assert_ok(nsl_write_file(path, s.text, s.n, &test_err));
@@ -49,6 +49,8 @@ static inline nsl_instrument *toy_instrument(const char *dir)
   nsl_str_free(&s);
   return inst;
 }
+
+static inline nsl_instrument *toy_instrument(const char *dir) { return toy_instrument_split(dir, 480.5); }
 
 typedef struct {
   const char *name; /* file name */

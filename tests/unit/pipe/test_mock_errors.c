@@ -143,7 +143,8 @@ static void test_labels(void **state)
   nsl_stamp_reader *r;
   const char *paths[] = {path};
   assert_ok(nsl_stamp_reader_open(paths, 1, 0, 1, &r, &test_err));
-  double wave = 0, psf = 0, product = 0, position = 0, sky = 0;
+  double wave = 0, psf = 0, product = 0, position = 0, sky = 0, *flam = malloc(NSL_SPECTRUM_N * sizeof *flam);
+  int with_lines = 0;
   for (size_t i = 0; i < N; i++) {
     const nsl_stamp_label *l = nsl_stamp_reader_label(r, i);
     wave += (double)(l->wave_error_gi * l->wave_error_gi) / N;
@@ -151,12 +152,24 @@ static void test_labels(void **state)
     psf += (double)(l->psf_error * l->psf_error) / N;
     position += (double)(l->astrometric_error * l->astrometric_error) / N;
     sky += fabs((double)l->sky_error) / N;
+    /* lines and sizes are those of the source */
+    nsl_mock_source src;
+    nsl_line_fluxes lines;
+    (void)nsl_mock_target(m, l->source_id, &src);
+    nsl_mock_spectrum(m, &src, flam, NULL, &lines);
+    assert_true(l->flux_ha == (float)lines.ha && l->flux_hb == (float)lines.hb && l->flux_nii == (float)lines.nii6585);
+    assert_true(l->flux_oiii == (float)lines.oiii5008 && l->flux_oii == (float)lines.oii3728);
+    assert_true(l->re_arcsec == (float)src.shape.re_arcsec && (src.shape.re_arcsec > 0 || l->axis_ratio == 1));
+    assert_true(!(src.shape.re_arcsec > 0) || (l->axis_ratio == (float)src.shape.q && l->pa_deg == (float)src.shape.pa_deg));
+    with_lines += l->flux_ha > 1e-18f && l->flux_nii > 0 && l->flux_ha < 1e-12f;
   }
   print_message("rms: wave %.3f px, PSF %.3f, position %.4f, sky %.4f\n", sqrt(wave), sqrt(psf), sqrt(position), sky);
   assert_true(sqrt(wave) > 0.28 && sqrt(wave) < 0.5 && fabs(product) < 0.6 * wave);
   assert_true(sqrt(psf) > 0.022 && sqrt(psf) < 0.055); /* the mean of two bands */
   assert_true(sqrt(position) > 0.03 && sqrt(position) < 0.055);
   assert_true(sky > 0.0005 && sky < 0.02);
+  assert_true(with_lines > N / 2);
+  free(flam);
   nsl_stamp_reader_close(r);
   close_mock(m, cfg, inst);
   free(inst);

@@ -57,7 +57,7 @@ static void render_source(nsl_renderer *r, const nsl_detector *det, nsl_wcs *wcs
     flam[k] = nsl_flat_fnu_flam(sources[i].mag, lambda[k]);
     if (i == TARGET && lambda[k] == LINE_A) { flam[k] += LINE_FLUX / 2.5; }
   }
-  nsl_sed sed = {4001, lambda, flam};
+  nsl_sed sed = {4001, lambda, flam, {0, 0}};
   assert_ok(nsl_wcs_sky_to_pixel(wcs, 1, &sources[i].ra_deg, &sources[i].dec_deg, &x, &y, &test_err));
   const nsl_grating *g = nsl_detector_grating(det, x);
   if (!g) { return; }
