@@ -1,5 +1,5 @@
-/* Light that was rendered once, moved to where another exposure has it: interpolation by cubic B-splines. A PSF of 3.4 px FWHM
- * passes with an error below the renderer's own (test_mock_plate). The AVX2 clones do the same operations as the plain ones. */
+/* Light that was rendered once, moved to where another exposure has it: interpolation by cubic B-splines. test_mock_plate
+ * measures what that costs. The AVX2 clones do the same operations as the plain ones. */
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
