@@ -6,7 +6,7 @@
  *   forward | sample T | passes T | train      one call on the batch: seconds
  *   reference                      largest difference of forward from the float64 oracle over the output's spread
  *   sgemm N                        GFLOP/s of one N^3 product
- *   profile                        microseconds a stamp by node, to standard error */
+ *   profile                        microseconds a stamp and arithmetic by node, to standard error */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -253,8 +253,19 @@ static double sgemm_rate(int n)
   return rate;
 }
 
+/* Of a node and of those that its step has absorbed, counted as written in the graph. */
+static double macs_of(const nsl_net *net, int i)
+{
+  const nsl_node *node = &net->graph.nodes[i];
+  const nsl_op_impl *impl = nsl_op_impl_of(node->op);
+  double sum = impl->macs ? impl->macs(node, net->states[i].in_shape) : 0.0;
+  for (int k = 0; k < node->n_in; k++) { sum += net->states[node->in[k]].absorbed ? macs_of(net, node->in[k]) : 0.0; }
+  return sum;
+}
+
 static void profile(bench *b)
 {
+  double peak = sgemm_rate(1024);
   nsl_run run = {
       .n = b->n < b->infer->block ? b->n : b->infer->block, .mode = NSL_MODE_EVAL, .inputs = b->views, .sample_element = -1};
   for (int r = 0; r < b->infer->graph.n; r++) {
@@ -265,7 +276,11 @@ static void profile(bench *b)
       best = fmin(best, nsl_clock_cpu_s() - start);
     }
     const nsl_node *node = &b->infer->graph.nodes[b->infer->order[r]];
-    if (best > 2e-6) { fprintf(stderr, "%-12s %-20s %8.1f us\n", nsl_op_impl_of(node->op)->word, node->name, 1e6 * best / run.n); }
+    if (best > 2e-6) {
+      double rate = 2e-9 * macs_of(b->infer, b->infer->order[r]) * run.n / best;
+      fprintf(stderr, "%-12s %-20s %8.1f us %6.0f GFLOP/s, %3.0f %% of sgemm\n", nsl_op_impl_of(node->op)->word, node->name,
+              1e6 * best / run.n, rate, 100.0 * rate / peak);
+    }
   }
 }
 
