@@ -126,12 +126,10 @@ typedef struct {
   const char *path;
   int fd, rank, size;
   int64_t column_address[64];
-  int64_t *place; /* of this rank's chunks in this round */
-  size_t place_capacity;
-  /* Rank 0: all ranks' chunks of a round. */
-  int *counts, *starts, *sizes;
-  int64_t *places;
-  size_t capacity;
+  /* A round's messages, all of the same length: the number of chunks, or -1 after a failure, and then a number for each chunk. */
+  size_t slots;
+  int *sizes, *all_sizes; /* bytes; of all ranks on rank 0 only, likewise below */
+  int64_t *places, *all_places;
 } writer;
 
 /* Pieces that stand one behind the other in the file; the list is used up. */
@@ -160,11 +158,11 @@ static nsl_status write_chunks(const writer *w, const nsl_merge_stage *s, size_t
   int64_t start = 0, end = 0;
   for (const unsigned char *bytes; *k < s->n_chunks && (bytes = nsl_merge_stage_chunk(s, *k)); ++*k) {
     size_t size = (size_t)s->chunk_bytes[*k];
-    if (n && (n == sizeof piece / sizeof *piece || w->place[*k] != end)) {
+    if (n && (n == sizeof piece / sizeof *piece || w->places[1 + *k] != end)) {
       NSL_TRY(put_pieces(w, piece, n, start, err));
       n = 0;
     }
-    if (!n) { start = end = w->place[*k]; }
+    if (!n) { start = end = w->places[1 + *k]; }
     piece[n++] = (struct iovec){(void *)(uintptr_t)bytes, size};
     end += (int64_t)size;
     nsl_hasher_add(h, bytes, size);
@@ -208,44 +206,36 @@ cleanup:
   return st;
 }
 
-static nsl_status grow(writer *w, size_t mine, size_t all, nsl_error *err)
-{
-  if (mine > w->place_capacity) {
-    free(w->place);
-    w->place = malloc(mine * sizeof *w->place);
-    w->place_capacity = w->place ? mine : 0;
-  }
-  if (all > w->capacity) {
-    free(w->sizes);
-    free(w->places);
-    w->sizes = malloc(all * sizeof *w->sizes);
-    w->places = malloc(all * sizeof *w->places);
-    w->capacity = w->sizes && w->places ? all : 0;
-  }
-  return mine <= w->place_capacity && all <= w->capacity ? NSL_OK : nsl_fail(err, NSL_E_NOMEM, "no memory for a round of chunks");
-}
-
-/* The chunks of a round stand one behind the other, rank by rank: HDF5 allots them in this order. Collective. */
-static nsl_status allot(writer *w, const nsl_merge_stage *s, nsl_error *err)
+/* Rank 0: HDF5 allots the chunks in the order of the ranks, which is that of their rows. */
+static nsl_status allot(writer *w, int64_t chunk, nsl_error *err)
 {
   nsl_status st = NSL_OK;
-  int mine = (int)s->n_chunks, all = 0;
-  int64_t first = s->first_chunk;
-  MPI_Gather(&mine, 1, MPI_INT, w->counts, 1, MPI_INT, 0, MPI_COMM_WORLD);
-  for (int r = 0; !w->rank && r < w->size; r++) {
-    w->starts[r] = all;
-    all += w->counts[r];
+  int failed = 0;
+  for (int r = 0; r < w->size; r++) { failed |= w->all_sizes[(size_t)r * w->slots] < 0; }
+  for (int r = 0; r < w->size && !failed; r++) {
+    const int *sizes = w->all_sizes + (size_t)r * w->slots;
+    int64_t *places = w->all_places + (size_t)r * w->slots;
+    for (int k = 1; k <= sizes[0] && st == NSL_OK; k++) {
+      st = nsl_h5_put_chunk(w->f, PDFS, (size_t)chunk++ * NSL_PDF_CHUNK_ROWS, NULL, (size_t)sizes[k], &places[k], err);
+    }
   }
-  st = grow(w, s->n_chunks, (size_t)all, err);
-  NSL_TRY(nsl_mpi_agree(st, err));
-  MPI_Gatherv(s->chunk_bytes, mine, MPI_INT, w->sizes, w->counts, w->starts, MPI_INT, 0, MPI_COMM_WORLD);
-  for (int k = 0; k < all && st == NSL_OK; k++) {
-    st = nsl_h5_put_chunk(w->f, PDFS, (size_t)(first + k) * NSL_PDF_CHUNK_ROWS, NULL, (size_t)w->sizes[k], &w->places[k], err);
-  }
-  NSL_TRY(nsl_mpi_agree(st, err));
-  MPI_Scatterv(w->places, w->counts, w->starts, MPI_INT64_T, w->place, mine, MPI_INT64_T, 0, MPI_COMM_WORLD);
-cleanup:
+  for (int r = 0; r < w->size; r++) { w->all_places[(size_t)r * w->slots] = failed || st != NSL_OK ? -1 : 0; }
   return st;
+}
+
+/* Sizes to rank 0, places back: the only time in a round that ranks wait. `st`: how far this rank has come. Collective. */
+static nsl_status find_places(writer *w, const nsl_merge_stage *s, nsl_status st, nsl_error *err)
+{
+  w->sizes[0] = st == NSL_OK ? (int)s->n_chunks : -1;
+  if (s->n_chunks) { memcpy(w->sizes + 1, s->chunk_bytes, s->n_chunks * sizeof *w->sizes); }
+  MPI_Gather(w->sizes, (int)w->slots, MPI_INT, w->all_sizes, (int)w->slots, MPI_INT, 0, MPI_COMM_WORLD);
+  if (!w->rank && st == NSL_OK) {
+    st = allot(w, s->first_chunk, err);
+  } else if (!w->rank) {
+    for (int r = 0; r < w->size; r++) { w->all_places[(size_t)r * w->slots] = -1; }
+  }
+  MPI_Scatter(w->all_places, (int)w->slots, MPI_INT64_T, w->places, (int)w->slots, MPI_INT64_T, 0, MPI_COMM_WORLD);
+  return w->places[0] < 0 ? nsl_mpi_agree(st, err) : NSL_OK;
 }
 
 static nsl_status write_rows(writer *w, const nsl_merge_job *job, const nsl_merge_set *set, const nsl_log *log,
@@ -262,8 +252,7 @@ static nsl_status write_rows(writer *w, const nsl_merge_job *job, const nsl_merg
     const size_t *first_tile = written->first_tile;
     stage.n_chunks = 0;
     if (b < written->n_blocks && st == NSL_OK) { st = nsl_merge_stage_prepare(&stage, first_tile[b], first_tile[b + 1], err); }
-    NSL_TRY(nsl_mpi_agree(st, err));
-    NSL_TRY(allot(w, &stage, err));
+    NSL_TRY(find_places(w, &stage, st, err));
     if (b < written->n_blocks) { st = write_block(w, &stage, b, written, err); }
     size_t tile = first_tile[next < written->n_blocks ? next : written->n_blocks];
     nsl_progress_update(&progress, tile < set->n ? (long)set->tiles[tile].first_row : (long)set->n_rows, NULL);
@@ -302,11 +291,22 @@ void nsl_merge_written_free(nsl_merge_written *w)
   memset(w, 0, sizeof *w);
 }
 
-static nsl_status open_bytes(writer *w, nsl_error *err)
+static nsl_status open_bytes(writer *w, const nsl_merge_set *set, const nsl_merge_written *written, nsl_error *err)
 {
-  w->counts = malloc((size_t)w->size * 2 * sizeof *w->counts);
-  if (!w->counts) { return nsl_fail(err, NSL_E_NOMEM, "no memory for %d ranks", w->size); }
-  w->starts = w->counts + w->size;
+  size_t ranks = w->rank ? 1 : (size_t)w->size;
+  w->slots = 1;
+  for (size_t b = 0; b < written->n_blocks; b++) {
+    const nsl_catalogue_tile *first = &set->tiles[written->first_tile[b]], *last = &set->tiles[written->first_tile[b + 1] - 1];
+    size_t rows = (size_t)(last->first_row + last->n_rows - first->first_row), chunks = rows / NSL_PDF_CHUNK_ROWS + 1;
+    if (1 + chunks > w->slots) { w->slots = 1 + chunks; }
+  }
+  w->sizes = calloc(w->slots, sizeof *w->sizes);
+  w->places = calloc(w->slots, sizeof *w->places);
+  w->all_sizes = calloc(ranks * w->slots, sizeof *w->all_sizes);
+  w->all_places = calloc(ranks * w->slots, sizeof *w->all_places);
+  if (!w->sizes || !w->places || !w->all_sizes || !w->all_places) {
+    return nsl_fail(err, NSL_E_NOMEM, "no memory for a round of %d ranks", w->size);
+  }
   w->fd = open(w->path, O_WRONLY | O_CLOEXEC);
   return w->fd < 0 ? nsl_fail_errno(err, errno, "%s: cannot write", w->path) : NSL_OK;
 }
@@ -341,7 +341,7 @@ nsl_status nsl_merge_write(const nsl_merge_job *job, const nsl_merge_set *set, c
   if (st == NSL_OK && !w.rank) { st = start_file(job, set, path, &w.f, w.column_address, err); }
   NSL_TRY(nsl_mpi_agree(st, err));
   MPI_Bcast(w.column_address, 64, MPI_INT64_T, 0, MPI_COMM_WORLD);
-  st = open_bytes(&w, err);
+  st = open_bytes(&w, set, written, err);
   NSL_TRY(nsl_mpi_agree(st, err));
   NSL_TRY(write_rows(&w, job, set, log, written, err));
   st = close_bytes(&w, err);
@@ -351,9 +351,9 @@ nsl_status nsl_merge_write(const nsl_merge_job *job, const nsl_merge_set *set, c
 cleanup:
   if (w.fd >= 0) { close(w.fd); }
   nsl_h5_close(w.f, NULL);
-  free(w.counts);
   free(w.sizes);
   free(w.places);
-  free(w.place);
+  free(w.all_sizes);
+  free(w.all_places);
   return st;
 }
