@@ -16,3 +16,13 @@ unfinished "$dir"
 unset NOSLIT_TEST_EIO
 expect 0 mpi 3 "$noslit" run "$dir/survey.yaml"
 same_as_reference "$dir"
+
+# So does a merge: no catalogue is called whole that may not be on the disk.
+export NOSLIT_TEST_EIO=$dir/bad_for_the_merge
+: > "$NOSLIT_TEST_EIO"
+says "Input/output error" mpi 2 env LD_PRELOAD="$shim" "$noslit" merge "$dir/survey.yaml"
+expect 1 mpi 2 env LD_PRELOAD="$shim" "$noslit" merge "$dir/survey.yaml"
+[ ! -e "$dir/catalogue.hdf5" ] || fail "there is a catalogue from a bad disk"
+unset NOSLIT_TEST_EIO
+expect 0 mpi 2 "$noslit" merge "$dir/survey.yaml"
+expect 0 "$noslit" verify "$dir/catalogue.hdf5"

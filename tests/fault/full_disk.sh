@@ -22,3 +22,13 @@ mount -o remount,size=64m "$disk"
 expect 0 mpi 3 "$noslit" run "$disk/survey.yaml"
 same_as_reference "$disk"
 [ "$(json "$disk/run/report.json" tiles.verified)" = "$n" ] || fail "tiles that were done were made again"
+
+# A merge that finds no room for the catalogue says so and leaves nothing; with room it is as if nothing had been.
+used=$(du -sk "$disk" | cut -f1)
+mount -o remount,size=$((used + 200))k "$disk"
+says "No space left on device" mpi 2 "$noslit" merge "$disk/survey.yaml"
+expect 1 mpi 2 "$noslit" merge "$disk/survey.yaml"
+[ -z "$(find "$disk" -maxdepth 1 -name '*catalogue.hdf5*')" ] || fail "something is left of a merge that found no room: $(ls -A "$disk")"
+mount -o remount,size=64m "$disk"
+expect 0 mpi 2 "$noslit" merge "$disk/survey.yaml"
+expect 0 "$noslit" verify "$disk/catalogue.hdf5"
