@@ -4,8 +4,10 @@
 
 #include "noslit/base/clock.h"
 #include "noslit/base/fsio.h"
+#include "noslit/base/program.h"
 #include "noslit/io/fits.h"
 #include "noslit/io/json.h"
+#include "noslit/nn/blas.h"
 #include "noslit/pipe/made_by.h"
 #include "par/merge_internal.h"
 
@@ -27,6 +29,32 @@ static nsl_fits_type fits_type(nsl_col_type type)
   return NSL_FITS_F64;
 }
 
+static nsl_status put_hash(nsl_fits_writer *w, const char *key, nsl_hash h, const char *comment, nsl_error *err)
+{
+  char hex[NSL_HASH_HEX];
+  nsl_hash_to_hex(h, hex);
+  return nsl_fits_put_text(w, key, hex, comment, err);
+}
+
+static nsl_status put_provenance(nsl_fits_writer *w, const nsl_merge_job *job, const nsl_merge_set *set, nsl_error *err)
+{
+  nsl_status st = NSL_OK;
+  NSL_TRY(put_hash(w, "CATHASH", set->content_hash, "content hash of the catalogue with the PDFs", err));
+  NSL_TRY(put_hash(w, "CONFHASH", job->config_hash, "hash of the configuration", err));
+  NSL_TRY(put_hash(w, "MODHASH", set->model_hash, "hash of the model", err));
+  NSL_TRY(put_hash(w, "INSTHASH", set->instrument_hash, "hash of the instrument file", err));
+  NSL_TRY(put_hash(w, "PLANHASH", job->plan_hash, "hash of the plan, so of all inputs", err));
+  NSL_TRY(nsl_fits_put_i64(w, "SEED", job->seed, "survey.seed", err));
+  NSL_TRY(nsl_fits_put_text(w, "SELECT", job->selection, "tiles that were asked for", err));
+  NSL_TRY(nsl_fits_put_text(w, "CREATOR", nsl_made_by_text(), NULL, err));
+  NSL_TRY(nsl_fits_put_text(w, "LIBS", nsl_libraries(), NULL, err));
+  NSL_TRY(nsl_fits_put_text(w, "BLASCORE", nsl_blas_core(), "kernels of OpenBLAS", err));
+  NSL_TRY(nsl_fits_put_text(w, "HOST", nsl_program_host(), "of rank 0 of the merging", err));
+  NSL_TRY(nsl_fits_put_i64(w, "RANKS", nsl_program_ranks(), "of the merging", err));
+cleanup:
+  return st;
+}
+
 /* All columns without PDFs, in blocks. */
 static nsl_status export_fits(const nsl_merge_job *job, const nsl_merge_set *set, const char *catalogue, nsl_error *err)
 {
@@ -35,7 +63,6 @@ static nsl_status export_fits(const nsl_merge_job *job, const nsl_merge_set *set
   nsl_fits_writer *w = NULL;
   nsl_rows rows = {0};
   nsl_fits_column columns[64];
-  char hex[NSL_HASH_HEX];
   for (int k = 0; k < nsl_n_row_columns; k++) {
     const nsl_column_info *info = &nsl_row_columns[k];
     columns[k] = (nsl_fits_column){info->name, info->unit, info->ucd, info->description, fits_type(info->type), 1, NULL};
@@ -45,9 +72,7 @@ static nsl_status export_fits(const nsl_merge_job *job, const nsl_merge_set *set
   NSL_TRY(nsl_fits_add_table(w, "CATALOGUE", (long)set->n_rows, nsl_n_row_columns, columns, err));
   NSL_TRY(nsl_fits_put_text(w, "SURVEY", job->survey, "name of the survey", err));
   NSL_TRY(nsl_fits_put_i64(w, "ORDER", job->order, "HEALPix order of column tile, NESTED", err));
-  nsl_hash_to_hex(set->content_hash, hex);
-  NSL_TRY(nsl_fits_put_text(w, "CATHASH", hex, "content hash of the catalogue with the PDFs", err));
-  NSL_TRY(nsl_fits_put_text(w, "CREATOR", nsl_made_by_text(), NULL, err));
+  NSL_TRY(put_provenance(w, job, set, err));
   for (int64_t first = 0; first < set->n_rows; first += EXPORT_ROWS) {
     int64_t n = set->n_rows - first < EXPORT_ROWS ? set->n_rows - first : EXPORT_ROWS;
     NSL_TRY(nsl_catalogue_read(c, first, n, 0, &rows, err));

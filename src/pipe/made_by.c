@@ -58,10 +58,9 @@ nsl_status nsl_made_by_h5(nsl_h5 *f, nsl_error *err)
   NSL_TRY(nsl_h5_put_text(f, "/", "code_version", nsl_program_version(), err));
   NSL_TRY(nsl_h5_put_text(f, "/", "code_commit", nsl_program_commit(), err));
   NSL_TRY(nsl_h5_put_i64(f, "/", "results_version", nsl_results_version, err));
-  NSL_TRY(nsl_h5_put_text(f, "/", "libraries", nsl_libraries(), err));
+  NSL_TRY(nsl_h5_put_text(f, "/", "libraries", nsl_serial_libraries(), err));
   NSL_TRY(nsl_h5_put_text(f, "/", "blas_core", nsl_blas_core(), err));
   NSL_TRY(nsl_h5_put_text(f, "/", "host", nsl_program_host(), err));
-  NSL_TRY(nsl_h5_put_i64(f, "/", "ranks", nsl_program_ranks(), err));
 cleanup:
   return st;
 }

@@ -133,7 +133,7 @@ __attribute__((target_clones("avx2", "default"))) static void sum_within(const f
   }
 }
 
-/* Every step-th of the values that count, START_PIXELS at most. */
+/* Every step-th of the values, those that count, START_PIXELS at most. */
 static size_t pick(const sky_sample *s, size_t step, float *out)
 {
   size_t m = 0;
@@ -149,7 +149,7 @@ static size_t pick(const sky_sample *s, size_t step, float *out)
 static double clipped_mean(sky_sample *s)
 {
   float start[START_PIXELS], *a = s->value;
-  size_t n = s->n, m = pick(s, (n + START_PIXELS - 1) / START_PIXELS, start);
+  size_t n = s->n, m = pick(s, (s->good + START_PIXELS - 1) / START_PIXELS, start);
   if (m == 0) { m = pick(s, 1, start); }
   double centre = select_kth(start, m, m / 2), low = select_kth(start, m / 2 + 1, m / 4),
          high = select_kth(start + m / 2, m - m / 2, m / 4);

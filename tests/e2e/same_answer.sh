@@ -1,4 +1,5 @@
-# The catalogue's datasets are byte-identical for any number of ranks, more ranks than tiles included, and pass validation.
+# The catalogue's datasets are byte-identical for any number of ranks, more ranks than tiles included, and pass validation; training stamps are
+# the same files.
 . "$(dirname "$0")/_lib.sh"
 reference=$(workdir n1)
 "$noslit" plan "$reference/survey.yaml"
@@ -21,3 +22,10 @@ for key in ("all", "snr_gi>=1", "snr_gi>=3", "snr_gi>=5", "snr_gi>=10"):
         assert name in m[key], (key, name)
 assert m["all"]["n"] > 20, m["all"]["n"]
 PY
+
+stamps="--stamps --quiet --set simulate.stamps=7 --set simulate.stamps_per_file=2"
+expect 0 "$noslit" simulate "$reference/survey.yaml" $stamps --set "simulate.stamps_dir=$reference/stamps"
+for n in 1 3; do
+  expect 0 mpi $n "$noslit" simulate "$reference/survey.yaml" $stamps --set "simulate.stamps_dir=$reference/stamps$n"
+  for f in "$reference"/stamps/*.h5; do cmp "$f" "$reference/stamps$n/$(basename "$f")" || fail "other stamps at -n $n"; done
+done

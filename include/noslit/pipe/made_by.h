@@ -14,7 +14,8 @@ const char *nsl_serial_libraries(void);
 const char *nsl_made_by_text(void);
 /* Members of an object: code_version, code_commit, results_version, libraries, blas_core, host, ranks. */
 void nsl_made_by_json(nsl_json *o);
-/* The same as attributes of the root. */
+/* The same as attributes of the root, but for MPI and ranks: on those the bytes of stamp files do not depend (simulate.json beside
+ * them has both). */
 nsl_status nsl_made_by_h5(nsl_h5 *f, nsl_error *err);
 
 #endif
