@@ -27,6 +27,7 @@ noslit_dependency(chealpix libchealpix-dev chealpix)
 noslit_dependency(cjson libcjson-dev libcjson)
 noslit_dependency(xxhash libxxhash-dev libxxhash)
 noslit_dependency(zlib zlib1g-dev zlib)
+noslit_dependency(isal libisal-dev libisal)
 
 find_path(RANDOM123_INCLUDE_DIR Random123/philox.h)
 if(NOT RANDOM123_INCLUDE_DIR)

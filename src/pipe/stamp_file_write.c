@@ -25,13 +25,13 @@ struct nsl_stamp_writer {
   unsigned char *bytes;
   size_t bytes_capacity;
   nsl_stamp_block one; /* the planes being packed */
-  unsigned char *work;
+  unsigned char *room;
 };
 
 static void free_writer(nsl_stamp_writer *w)
 {
   nsl_stamp_block_free(&w->one);
-  free(w->work);
+  free(w->room);
   free(w->bytes);
   free(w->end);
   free(w->records);
@@ -49,8 +49,8 @@ nsl_status nsl_stamp_writer_new(const char *path, const nsl_instrument *inst, co
   w->provenance = nsl_strdup(provenance_json ? provenance_json : "{}");
   for (int b = 0; b < NSL_STAMP_BANDS; b++) { w->band[b] = inst->bands[inst->stamp_band[b]]; }
   nsl_hash_to_hex(inst->hash, w->instrument);
-  w->work = malloc(NSL_STAMP_PIXELS * sizeof(int16_t));
-  if (!w->path || !w->provenance || !w->work || !nsl_stamp_block_alloc(&w->one, 1)) {
+  w->room = malloc(nsl_h5_pack_room(NSL_H5_I16, NSL_STAMP_PIXELS)); /* of the widest plane */
+  if (!w->path || !w->provenance || !w->room || !nsl_stamp_block_alloc(&w->one, 1)) {
     free_writer(w);
     return nsl_fail(err, NSL_E_NOMEM, "%s: stamp file", path);
   }
@@ -87,7 +87,7 @@ static void pack_planes(nsl_stamp_writer *w)
   const void *plane[PLANES] = {w->one.flux, w->one.variance, w->one.contamination};
   size_t at = bytes_used(w);
   for (int k = 0; k < PLANES; k++) {
-    at += nsl_h5_pack(planes[k].type, NSL_STAMP_PIXELS, plane[k], w->work, w->bytes + at);
+    at += nsl_h5_pack(planes[k].type, NSL_STAMP_PIXELS, plane[k], w->room, w->bytes + at);
     w->end[w->n][k] = at;
   }
 }

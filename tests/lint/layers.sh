@@ -20,6 +20,7 @@ find src include -type f \( -name '*.c' -o -name '*.h' \) | LC_ALL=C sort | xarg
     rooms["^(cjson/)?cJSON(_Utils)?\\.h$"] = " io "
     rooms["^(openblas/)?(cblas|lapacke|openblas_config|f77blas)\\.h$"] = " nn "
     rooms["^zlib\\.h$"] = " io "
+    rooms["^isa-l(\\.h$|/)"] = " io "
     rooms["^chealpix\\.h$"] = " model "
     rooms["^Random123/"] = " base "
     rooms["^(xxhash|xxh3)\\.h$"] = " base "

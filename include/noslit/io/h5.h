@@ -46,12 +46,13 @@ nsl_status nsl_h5_create_rows(nsl_h5 *f, const char *path, nsl_h5_type type, int
 nsl_status nsl_h5_write_rows(nsl_h5 *f, const char *path, nsl_h5_type type, size_t first, size_t count, const void *data,
                              nsl_error *err);
 
-/* Rows that are packed before they are written, several times as fast as by HDF5 for data that are mostly noise (base/deflate.h).
+/* Rows that are packed before they are written, several times as fast as by HDF5 for data that are mostly noise.
  * The dataset must have been created with chunks of one row, deflate and shuffle, without fletcher32: zlib's checksum is in the
  * stream. */
 size_t nsl_h5_packed_bound(nsl_h5_type type, size_t n); /* bytes that n elements may take */
-/* Packs n elements, returns the bytes. work: as many bytes as the elements have. */
-size_t nsl_h5_pack(nsl_h5_type type, size_t n, const void *data, void *work, void *packed);
+size_t nsl_h5_pack_room(nsl_h5_type type, size_t n);    /* bytes to work in */
+/* Packs n elements (less than 2^31 bytes), returns the bytes. room: from malloc, of nsl_h5_pack_room bytes. */
+size_t nsl_h5_pack(nsl_h5_type type, size_t n, const void *data, void *room, void *packed);
 nsl_status nsl_h5_write_packed(nsl_h5 *f, const char *path, size_t row, const void *packed, size_t bytes, nsl_error *err);
 
 /* Attributes of any object ("/" for the root). Missing ones are NSL_E_NOTFOUND. Text is caller-freed. Writing replaces. Text up to
