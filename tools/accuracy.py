@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 
 PAPER = {"snr_gi>=1": 0.0104, "snr_gi>=3": 0.0047, "snr_gi>=5": 0.0037, "snr_gi>=10": 0.0024}
-SETS = ("clean", "full", "clean_template", "clean_oracle", "full_template", "full_oracle", "paper_net")
+SETS = ("clean", "full", "clean_template", "clean_oracle", "full_template", "full_oracle", "paper_net", "clean_default", "robust_net")
 CUTS = ("all", *PAPER)
 
 
@@ -37,8 +37,8 @@ def table(head, rows):
 
 def main_table(docs):
     rows = []
-    names = {"clean": "clean, network", "clean_oracle": "clean, oracle", "clean_template": "clean, template fit", "full": "full, network",
-             "full_template": "full, template fit", "paper_net": "clean, the paper's network"}
+    names = {"clean": "clean, network (`clean.h5`)", "clean_default": "clean, `default.h5`", "clean_oracle": "clean, oracle", "clean_template": "clean, template fit", "full": "full, network (`default.h5`)",
+             "full_template": "full, template fit", "robust_net": "clean, `robust.h5`", "paper_net": "clean, the paper's head (`paper.h5`)"}
     for key, name in names.items():
         if key not in docs:
             continue
@@ -56,8 +56,8 @@ def baseline_table(docs):
     rows = []
     for data in ("clean", "full"):
         oracle = docs.get(f"{data}_oracle")
-        for key, name in (("same", "network"), ("template", "template fit"), ("oracle", "oracle")):
-            m = docs.get(f"{data}_{key}")
+        for key, name in (("same", "network"), ("paper", "`paper.h5`"), ("template", "template fit"), ("oracle", "oracle")):
+            m = docs.get("paper_same" if (data, key) == ("clean", "paper") else f"{data}_{key}")
             if not m:
                 continue
             for cut in PAPER:
@@ -69,12 +69,43 @@ def baseline_table(docs):
                   "in 68 / 95 % [%]"), rows)
 
 
-def calibration_table(docs):
+def ks_uniform(u):
+    u, n = np.sort(u), len(u)
+    return max(np.max(np.arange(1, n + 1) / n - u), np.max(u - np.arange(n) / n)) if n else np.nan
+
+
+def perfect_ks(work, name, selections, draws=40):
+    """The PIT KS that 95 % of perfect PDFs stay below, by selection: true redshifts are drawn from the PDFs themselves. In bins of the
+    true redshift that is not noise alone: wide PDFs reach to higher redshifts more than to lower ones."""
+    rng = np.random.default_rng(1)
+    with h5py.File(os.path.join(work, name + ".hdf5")) as f:
+        ok = (f["ancil/flags"][:] & 1) == 0
+        edges, pdf = f["meta/bins"][:].ravel(), f["data/pdfs"][:][ok].astype(np.float64)
+        c = {k: f["ancil"][k][:][ok] for k in ("snr_gi", "z_mode")}
+    cdf = np.cumsum(pdf * np.diff(edges), axis=1)
+    cdf /= cdf[:, -1:]
+    found = {s: [] for s in selections}
+    for _ in range(draws):
+        u = rng.random(len(cdf))
+        bins = (cdf < u[:, None]).sum(axis=1)
+        c["z"] = edges[bins] + rng.random(len(cdf)) * np.diff(edges)[bins]
+        for s in selections:
+            axis, _, rest = s.partition("[")
+            lo, hi = (float(x) for x in rest.rstrip(")").split(",")) if rest else (-np.inf, np.inf)
+            value = c["z" if s == "all" else axis]
+            found[s].append(ks_uniform(u[(value >= lo) & (value < hi)]))
+    return {s: float(np.percentile(x, 95)) for s, x in found.items()}
+
+
+def calibration_table(docs, work):
     rows = []
     for key in ("clean", "full"):
-        for sel, m in selection(docs[key]).items() if key in docs else ():
-            if m["n"] >= 100 and (sel == "all" or sel.startswith(("snr_gi[", "z["))):
-                rows.append((key, sel, m["n"], num(m["pit_ks"], 3), num(1.36 / m["n"] ** 0.5, 3), pct(m["coverage_68"]), pct(m["coverage_95"]), num(m["ece"], 3)))
+        if key not in docs:
+            continue
+        chosen = {s: m for s, m in selection(docs[key]).items() if m["n"] >= 100 and (s == "all" or s.startswith(("snr_gi[", "z_mode[", "z[")))}
+        perfect = perfect_ks(work, key, [s for s in chosen])
+        for sel, m in chosen.items():
+            rows.append((key, sel, m["n"], num(m["pit_ks"], 3), num(perfect[sel], 3), pct(m["coverage_68"]), pct(m["coverage_95"]), num(m["ece"], 3)))
     return table(("set", "selection", "n", "PIT KS", "95 % of perfect PDFs below", "in 68 % [%]", "in 95 % [%]", "ECE"), rows)
 
 
@@ -100,22 +131,85 @@ def purity_table(docs):
     return table(("set", "cut in", "at least", "kept [%]", "right to 0.02 (1+z) [%]", "completeness [%]"), rows)
 
 
+def halves_table(work):
+    """The brighter and the surer half of the sources: how many are wrong by more than 0.02 (1 + z)."""
+    rows = []
+    for name in ("clean", "full"):
+        c = columns(work, name, ("z_mode", "odds"))
+        ok = (c["kind"] == "GALAXY") & (c["flags"] & 1 == 0) & (c["snr_gi"] >= 1)
+        wrong = np.abs(c["z_mode"] - c["z"]) > 0.02 * (1 + c["z"])
+        for word, key in (("all", None), ("brighter half (SNR_GI)", "snr_gi"), ("surer half (odds)", "odds"), ("surer half (p_good)", "p_good")):
+            keep = ok if key is None else ok & (c[key] >= np.median(c[key][ok]))
+            rows.append((name, word, int(keep.sum()), pct(keep.sum() / ok.sum()), pct(np.mean(wrong[keep]))))
+    return table(("set, SNR_GI ≥ 1", "kept", "n", "of all [%]", "> 0.02 [%]"), rows)
+
+
+WAVE = {"wave": "wavelength zero point, px, both bands alike", "wave_GV": "the same, GV only", "wave_GI": "the same, GI only"}
+ERRORS = {**WAVE, "dispersion": "dispersion, relative rms", "trace": "trace, px rms", "psf": "PSF width, relative rms",
+          "sky": "sky structure, relative rms", "exposures": "exposures instead of 4"}
+
+
+def robust_series(docs, model, kind):
+    """(size, metrics of SNR_GI >= 1, of SNR_GI >= 5), by size."""
+    prefix = f"{model}-{kind}-"
+    return sorted(((float(k[len(prefix):]), m["snr_gi>=1"], m["snr_gi>=5"]) for k, m in docs.items() if k.startswith(prefix)), key=lambda t: t[0])
+
+
+def robust_row(model, text, size, a, b):
+    return (text, size, model, a["n"], num(a["sigma_nmad"], 5), num(b["sigma_nmad"], 5), num(a["bias"], 5), pct(a["outlier_0.02"]),
+            pct(a["coverage_68"]), pct(a["coverage_95"]), num(a["pit_ks"], 3), num(a["nll_u"], 2))
+
+
 def robust_table(docs):
     rows = []
-    order = {"wave": "wavelength zero point, px (either grating, one way)", "dispersion": "dispersion, relative rms", "trace": "trace, px rms",
-             "psf": "PSF width, relative rms", "sky": "sky structure, relative rms", "exposures": "exposures instead of 4"}
-    for kind, text in order.items():
-        found = [(float(k.rsplit("-", 1)[1]), m["snr_gi>=1"], m["snr_gi>=5"]) for k, m in docs.items() if k.startswith(f"robust-{kind}-")]
-        for x, a, b in sorted(found, key=lambda t: t[0]):
-            rows.append((text, f"{x:g}", a["n"], num(a["sigma_nmad"], 5), num(b["sigma_nmad"], 5), num(a["bias"], 5), pct(a["outlier_0.02"]),
-                         pct(a["coverage_68"]), num(a["pit_ks"], 3), num(a["nll_u"], 2)))
-    return table(("error", "size", "n", "NMAD ≥ 1", "NMAD ≥ 5", "bias", "> 0.02 [%]", "in 68 % [%]", "PIT KS", "NLL (u)"), rows)
+    for kind, text in ERRORS.items():
+        models = {m: robust_series(docs, m, kind) for m in ("default", "robust")}
+        for lines in zip(*(s for s in models.values() if s)):
+            rows += [robust_row(m, text, f"{x:g}", a, b) for m, (x, a, b) in zip(models, lines)]
+    full = docs.get("full", {})
+    for key, text, size in [(k, "contamination (full set, all SNR)", k[13:]) for k in full if k.startswith("contamination[")] + \
+            [(f"flag:{w}", f"no {w[:2].upper()} (full set, all SNR)", "") for w in ("gv_missing", "gi_missing")]:
+        if key in full and full[key]["n"] >= 30:
+            rows.append(robust_row("default", text, size, full[key], {"sigma_nmad": None}))
+    return table(("error", "size", "model", "n", "NMAD ≥ 1", "NMAD ≥ 5", "bias", "> 0.02 [%]", "in 68 % [%]", "in 95 % [%]", "PIT KS", "NLL (u)"), rows)
 
 
-def columns(work, name):
+def robust_plot(docs, path):
+    """Accuracy, bias and coverage against the error of the wavelength zero point."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    panels = (("sigma_nmad", "sigma_NMAD", True), ("bias", "bias", False), ("coverage_68", "in the 68 % interval", False))
+    fig, axes = plt.subplots(1, 3, figsize=(12, 4), constrained_layout=True)
+    for ax, (key, label, log) in zip(axes, panels):
+        for (kind, text), style in zip((("wave", "both bands"), ("wave_GV", "GV only"), ("wave_GI", "GI only")), ("-o", "--s", ":^")):
+            for model, colour in (("default", "C0"), ("robust", "C3")):
+                s = robust_series(docs, model, kind) if kind == "wave" else robust_series(docs, model, "wave")[:1] + robust_series(docs, model, kind)
+                ax.plot([x for x, _, _ in s], [a[key] for _, a, _ in s], style, color=colour, ms=4, lw=1.3, label=f"{model}.h5, {text}")
+        ax.set_xscale("symlog", linthresh=0.5)
+        ax.set_xlim(-0.03, 60)
+        ticks = [0, 0.5, 1, 2, 5, 10, 48]
+        ax.set_xticks(ticks, [f"{x:g}" for x in ticks])
+        ax.minorticks_off()
+        ax.set_xlabel("error of the wavelength zero point [px]")
+        ax.set_ylabel(label)
+        ax.grid(alpha=0.3)
+        if log:
+            ax.set_yscale("log")
+        if key == "coverage_68":
+            ax.axhline(0.683, color="k", lw=0.8)
+            ax.set_ylim(0, 1)
+    axes[0].legend(fontsize=8)
+    fig.savefig(path, dpi=110)
+
+
+def columns(work, name, more=()):
     with h5py.File(os.path.join(work, name + ".hdf5")) as f, h5py.File(os.path.join(work, name + ".truth.h5")) as t:
-        c = {k: f["ancil"][k][:] for k in ("object_id", "mutual_info", "p_good", "snr_gi", "flags")}
+        c = {k: f["ancil"][k][:] for k in ("object_id", "mutual_info", "p_good", "snr_gi", "flags", *more)}
         kind = {k.lower(): k for k in t}
+        c["z"] = t[kind["z"]][:]
         c["kind"] = np.char.strip(t[kind["spectype"]][:].astype("U8"), "\x00 ")
     return c
 
@@ -185,11 +279,11 @@ def main(work, models, target):
         json.dump({k: selection(docs[k]) for k in SETS if k in docs}, sys.stdout, indent=1)
         print()
         return
-    parts = {"models": model_table(models), "accuracy": main_table(docs), "baselines": baseline_table(docs), "calibration": calibration_table(docs), "reliability": confidence_table(docs),
-             "purity": purity_table(docs), "strange": strange_table(work)}
-    robust = robust_table(docs)
-    if any(k.startswith("robust-") for k in docs):
-        parts["robustness"] = robust
+    parts = {"models": model_table(models), "accuracy": main_table(docs), "baselines": baseline_table(docs), "calibration": calibration_table(docs, work), "reliability": confidence_table(docs),
+             "purity": purity_table(docs), "halves": halves_table(work), "strange": strange_table(work)}
+    if robust_series(docs, "default", "wave"):
+        parts["robustness"] = robust_table(docs)
+        robust_plot(docs, os.path.join(os.path.dirname(target), "images", "robustness.png"))
     fill(target, parts)
 
 

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Accuracy of the committed models on test stamps that are made afresh from their seed, and the tables of docs/accuracy.md.
 #   tools/accuracy.sh [--json] [--stamps N] [--robust N] [--work DIR]
-# --stamps N   stamps of either test set (2000)
-# --fits N     the first N of them are fitted with templates and by the oracle, and compared with the network (1000)
-# --robust N   stamps of each line of the robustness table (400; 0: leave it out)
-# --json       {"clean": ..., "full": ...} on stdout, docs/accuracy.md stays; without it the tables of docs/accuracy.md are remade
+# --stamps N   stamps of either test set (8000)
+# --fits N     the first N of them are fitted with templates and by the oracle, and compared with the networks (2000)
+# --robust N   stamps of each line of the robustness table (1000; 0: leave it out)
+# --json       {"clean": ..., "full": ..., ...} on stdout, docs/accuracy.md stays; without it the tables of docs/accuracy.md are remade
 # --work DIR   where stamps and catalogues go (out/accuracy); what is there already is used again
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
-stamps=2000 fits=1000 robust=400 json=0 work=$root/out/accuracy
+stamps=8000 fits=2000 robust=1000 json=0 work=$root/out/accuracy
 while [ $# -gt 0 ]; do
   case $1 in
   --json) json=1 ;;
@@ -61,27 +61,38 @@ fit() { # OUTPUT-NAME STAMP-DIR template|oracle KEY=VALUE...
 rm -f "$work"/*.json
 make_stamps clean "$stamps" simulate.clean=true
 make_stamps full "$stamps"
-clean_model=$models/default.h5
-[ -e "$models/clean.h5" ] && clean_model=$models/clean.h5
-score clean "$work/clean-$stamps" "$clean_model"
+score clean "$work/clean-$stamps" "$models/clean.h5"
+score clean_default "$work/clean-$stamps" "$models/default.h5"
 score full "$work/full-$stamps" "$models/default.h5"
-score clean_same "$work/clean-$stamps" "$clean_model" --limit "$fits"
+score clean_same "$work/clean-$stamps" "$models/clean.h5" --limit "$fits"
 score full_same "$work/full-$stamps" "$models/default.h5" --limit "$fits"
-fit clean_template "$work/clean-$stamps" template
-fit clean_oracle "$work/clean-$stamps" oracle simulate.clean=true
-fit full_template "$work/full-$stamps" template
-fit full_oracle "$work/full-$stamps" oracle
-[ -e "$models/paper.h5" ] && score paper_net "$work/clean-$stamps" "$models/paper.h5"
+both() { # TWO COMMANDS, at the same time
+  local first
+  eval "$1" & first=$!
+  eval "$2"
+  wait $first
+}
+
+both 'fit clean_template "$work/clean-$stamps" template' 'fit clean_oracle "$work/clean-$stamps" oracle simulate.clean=true'
+both 'fit full_template "$work/full-$stamps" template' 'fit full_oracle "$work/full-$stamps" oracle'
+score paper_net "$work/clean-$stamps" "$models/paper.h5"
+score paper_same "$work/clean-$stamps" "$models/paper.h5" --limit "$fits"
+score robust_net "$work/clean-$stamps" "$models/robust.h5"
 
 if [ "$robust" != 0 ]; then
   line() { # NAME KEY=VALUE...
-    local name=$1
+    local name=$1 model
     shift
     make_stamps "robust-$name" "$robust" simulate.clean=true "$@"
-    score "robust-$name" "$work/robust-$name-$robust" "$models/default.h5"
+    for model in default robust; do score "$model-$name" "$work/robust-$name-$robust" "$models/$model.h5"; done
   }
   for px in 0 0.25 0.5 1 2 3 5 10 48; do
     line "wave-$px" simulate.error_wave_shape=fixed simulate.error_wave_exposure=0 simulate.error_wave_grating=$px
+    [ $px = 0 ] && continue
+    for band in GV GI; do
+      line "wave_$band-$px" simulate.error_wave_shape=fixed simulate.error_wave_exposure=0 simulate.error_wave_grating=$px \
+        simulate.error_wave_bands=$band
+    done
   done
   for x in 0.001 0.003; do line "dispersion-$x" simulate.error_dispersion=$x; done
   for x in 0.5 1 2; do line "trace-$x" simulate.error_trace=$x; done

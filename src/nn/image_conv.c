@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "noslit/base/memory.h"
 #include "step.h"
 #include "winograd.h"
 
@@ -298,7 +299,7 @@ nsl_status nsl_image_conv_new(const nsl_net *net, const nsl_chain *chain, int ta
   int complete = s->bias && s->zeros;
   for (int b = 0; b < s->n_bands; b++) {
     choose_group(s, b);
-    s->weights[b] = aligned_alloc(64, (weight_floats(s, b) * sizeof(float) + 63) / 64 * 64);
+    s->weights[b] = nsl_alloc_large(weight_floats(s, b) * sizeof(float));
     complete = complete && s->weights[b];
   }
   if (!complete) { NSL_THROW(err, NSL_E_NOMEM, "node '%s': out of memory for packed weights", s->conv->name); }
