@@ -56,8 +56,8 @@ def baseline_table(docs):
     rows = []
     for data in ("clean", "full"):
         oracle = docs.get(f"{data}_oracle")
-        for key, name in (("same", "network"), ("paper", "`paper.h5`"), ("template", "template fit"), ("oracle", "oracle")):
-            m = docs.get("paper_same" if (data, key) == ("clean", "paper") else f"{data}_{key}")
+        for key, name in (("same", "network"), ("paper", "`paper.h5`"), ("small", "`paper_small.h5`"), ("template", "template fit"), ("oracle", "oracle")):
+            m = docs.get(f"{key}_same" if data == "clean" and key in ("paper", "small") else f"{data}_{key}")
             if not m:
                 continue
             for cut in PAPER:

@@ -77,6 +77,7 @@ both 'fit clean_template "$work/clean-$stamps" template' 'fit clean_oracle "$wor
 both 'fit full_template "$work/full-$stamps" template' 'fit full_oracle "$work/full-$stamps" oracle'
 score paper_net "$work/clean-$stamps" "$models/paper.h5"
 score paper_same "$work/clean-$stamps" "$models/paper.h5" --limit "$fits"
+score small_same "$work/clean-$stamps" "$models/paper_small.h5" --limit "$fits"
 score robust_net "$work/clean-$stamps" "$models/robust.h5"
 
 if [ "$robust" != 0 ]; then
