@@ -11,6 +11,9 @@ list > "$dir/list0"
 expect 0 mpi 2 "$noslit" run "$dir/survey.yaml"
 list | diff "$dir/list0" - || fail "a run with nothing to do touched tiles"
 
+# The same configuration called from inside its folder: the same plan.
+says "the plan is up to date" env -C "$dir" "$noslit" plan survey.yaml
+
 # --tiles --force redoes exactly that tile, with the same rows.
 tile=$(cd "$dir/tiles" && find . -name 'Npix=*.h5' | sort | sed -n 2p | sed 's/.*Npix=\([0-9]*\).h5/\1/')
 sleep 0.05
