@@ -103,7 +103,7 @@ def calibration_table(docs, work):
         if key not in docs:
             continue
         chosen = {s: m for s, m in selection(docs[key]).items() if m["n"] >= 100 and (s == "all" or s.startswith(("snr_gi[", "z_mode[", "z[")))}
-        perfect = perfect_ks(work, key, [s for s in chosen])
+        perfect = perfect_ks(work, key, list(chosen))
         for sel, m in chosen.items():
             rows.append((key, sel, m["n"], num(m["pit_ks"], 3), num(perfect[sel], 3), pct(m["coverage_68"]), pct(m["coverage_95"]), num(m["ece"], 3)))
     return table(("set", "selection", "n", "PIT KS", "95 % of perfect PDFs below", "in 68 % [%]", "in 95 % [%]", "ECE"), rows)

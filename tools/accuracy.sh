@@ -66,15 +66,12 @@ score clean_default "$work/clean-$stamps" "$models/default.h5"
 score full "$work/full-$stamps" "$models/default.h5"
 score clean_same "$work/clean-$stamps" "$models/clean.h5" --limit "$fits"
 score full_same "$work/full-$stamps" "$models/default.h5" --limit "$fits"
-both() { # TWO COMMANDS, at the same time
-  local first
-  eval "$1" & first=$!
-  eval "$2"
-  wait $first
-}
-
-both 'fit clean_template "$work/clean-$stamps" template' 'fit clean_oracle "$work/clean-$stamps" oracle simulate.clean=true'
-both 'fit full_template "$work/full-$stamps" template' 'fit full_oracle "$work/full-$stamps" oracle'
+fit clean_template "$work/clean-$stamps" template & # two at a time
+fit clean_oracle "$work/clean-$stamps" oracle simulate.clean=true
+wait $!
+fit full_template "$work/full-$stamps" template &
+fit full_oracle "$work/full-$stamps" oracle
+wait $!
 score paper_net "$work/clean-$stamps" "$models/paper.h5"
 score paper_same "$work/clean-$stamps" "$models/paper.h5" --limit "$fits"
 score small_same "$work/clean-$stamps" "$models/paper_small.h5" --limit "$fits"

@@ -3,6 +3,7 @@
 #define ZLIB_CONST /* input is not written to */
 #include <zlib.h>
 
+#include "h5_internal.h"
 #include "noslit/io/h5_chunk.h"
 
 enum { SIZE = sizeof(float), LEVEL = 1, WINDOW_BITS = 15, MEMORY_LEVEL = 8 };
@@ -40,11 +41,8 @@ size_t nsl_chunk_codec_bound(const nsl_chunk_codec *c) { return c->bound; }
 
 size_t nsl_chunk_encode(nsl_chunk_codec *c, const float *values, unsigned char *out)
 {
-  const unsigned char *in = (const unsigned char *)values;
   size_t n = c->elements;
-  for (size_t i = 0; i < n; i++) {
-    for (size_t b = 0; b < SIZE; b++) { c->planes[b * n + i] = in[SIZE * i + b]; }
-  }
+  nsl_h5_shuffle((const unsigned char *)values, n, SIZE, c->planes);
   z_stream *z = &c->deflating;
   deflateReset(z);
   z->next_in = c->planes;

@@ -53,4 +53,12 @@ nsl_h5_kind nsl_h5_kind_of(hid_t dataset);
 /* Strings (fixed or variable) of rows [first, first+count) of a 1-D dataset, cut to size-1 characters, NUL-terminated. */
 nsl_status nsl_h5_read_text_rows(nsl_h5 *f, const char *path, size_t first, size_t count, char *out, size_t size, nsl_error *err);
 
+/* HDF5's shuffle of n elements: the first bytes of all, the second ones, ... */
+static inline void nsl_h5_shuffle(const unsigned char *restrict in, size_t n, size_t size, unsigned char *restrict out)
+{
+  for (size_t b = 0; b < size; b++) {
+    for (size_t i = 0; i < n; i++) { out[b * n + i] = in[i * size + b]; }
+  }
+}
+
 #endif

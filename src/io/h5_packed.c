@@ -7,14 +7,6 @@
 
 enum { LEVEL = 1, LEVEL_BYTES = ISAL_DEF_LVL1_DEFAULT, STORED_BLOCK = 65535, STORED_HEAD = 5, SPARE = 512 };
 
-/* HDF5's shuffle: the first bytes of all elements, the second ones, ... */
-static void shuffle(const unsigned char *restrict in, size_t n, size_t size, unsigned char *restrict out)
-{
-  for (size_t b = 0; b < size; b++) {
-    for (size_t i = 0; i < n; i++) { out[b * n + i] = in[i * size + b]; }
-  }
-}
-
 /* Whether a chunk of the dataset is one row that shuffle and deflate alone have gone over. */
 static int is_packable(hid_t dataset)
 {
@@ -43,7 +35,7 @@ size_t nsl_h5_pack(nsl_h5_type type, size_t n, const void *data, void *room, voi
   size_t size = nsl_h5_type_size(type), bound = nsl_h5_packed_bound(type, n);
   unsigned char *shuffled = (unsigned char *)room + LEVEL_BYTES;
   if (size > 1) {
-    shuffle(data, n, size, shuffled);
+    nsl_h5_shuffle(data, n, size, shuffled);
   } else {
     memcpy(shuffled, data, n); /* ISA-L does not take a const input */
   }

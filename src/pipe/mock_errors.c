@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lanes.h"
 #include "mock_internal.h"
 
 #define SKY_PERIOD_MIN_PX 60.0
@@ -167,13 +168,12 @@ double nsl_mock_astrometric_error(const nsl_mock_source *s, const nsl_source *en
 }
 
 /* to[i] += a c[i] + b s[i] */
-__attribute__((target_clones("avx2", "default"))) static void add_waves(float *restrict to, const float *restrict c,
-                                                                        const float *restrict s, float a, float b, int n)
+VECTORISED static void add_waves(float *restrict to, const float *restrict c, const float *restrict s, float a, float b, int n)
 {
   for (int i = 0; i < n; i++) { to[i] += a * c[i] + b * s[i]; }
 }
 
-__attribute__((target_clones("avx2", "default"))) static void add_line(float *restrict to, float at_0, float slope, int n)
+VECTORISED static void add_line(float *restrict to, float at_0, float slope, int n)
 {
   for (int i = 0; i < n; i++) { to[i] += at_0 + slope * (float)i; }
 }

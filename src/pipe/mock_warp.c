@@ -1,15 +1,13 @@
 /* Light that was rendered once, moved to where another exposure has it: interpolation by cubic B-splines. test_mock_plate
  * measures what that costs. The AVX2 clones do the same operations as the plain ones. */
 #include <math.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "lanes.h"
 #include "mock_warp.h"
 
-#define VECTORISED __attribute__((target_clones("avx2", "default")))
-
-enum { LANES = 8, STRIP = 64 /* columns that are moved by the same shift: it changes by less than 1e-3 px */ };
+enum { STRIP = 64 /* columns that are moved by the same shift: it changes by less than 1e-3 px */ };
 enum { FIR = 5 };        /* taps of the prefilter along a row, on each side: what is left out is 4e-4 of what it does */
 #define Z (-0.26794919f) /* sqrt(3) - 2 */
 
@@ -93,9 +91,6 @@ static void spline(double u, double scale, float w[4])
   w[2] = (float)(scale * (4 - 6 * v * v + 3 * v * v * v) / 6);
   w[3] = (float)(scale * u * u * u / 6);
 }
-
-typedef float vec __attribute__((vector_size(LANES * sizeof(float)), aligned(4)));
-typedef int32_t mask __attribute__((vector_size(LANES * sizeof(int32_t)), aligned(4)));
 
 /* Columns that move together: to[j][0..n) from rows first + j .. first + j + 3 of the coefficients (kept within 0 .. ph - 1), four
  * columns from `from` on. The rows, already summed along x, wait in registers. n is a multiple of LANES. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "fast_ln.h"
+#include "lanes.h"
 #include "pipe/stamp_file_layout.h"
 
 #define CODES 254         /* variance codes 1..255 are CODES steps apart */
@@ -48,11 +49,6 @@ static float low_sigma(const uint8_t *codes, const nsl_stamp_scale *s)
 static inline float least(float a, float b) { return a < b ? a : b; }
 static inline float most(float a, float b) { return a > b ? a : b; }
 
-#define LANES 8 /* partial results side by side, so that loops are vectorised */
-#define VECTORISED __attribute__((target_clones("avx2", "default")))
-
-typedef float vec __attribute__((vector_size(LANES * sizeof(float)), aligned(4)));
-typedef int32_t mask __attribute__((vector_size(LANES * sizeof(int32_t)), aligned(4)));
 #define CHOOSE(where, a, b) ((vec)(((mask)(a) & (where)) | ((mask)(b) & ~(where))))
 
 /* Largest of |plane|, least of its positive values (INFINITY if none), and whether all are finite and at least `lowest`. */

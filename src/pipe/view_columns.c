@@ -8,9 +8,6 @@
 
 enum { SIDE = NSL_TILE };
 
-typedef nsl_tile_row row;
-typedef nsl_tile_mask mask;
-
 /* Where a tile goes: n columns of it, `column` values apart; planes are `plane` values apart. */
 typedef struct {
   float *data;
@@ -19,39 +16,38 @@ typedef struct {
 } target;
 
 /* A turned tile to the target. */
-static inline __attribute__((always_inline)) void put_turned(const row r[SIDE], int plane, const target *to)
+static inline __attribute__((always_inline)) void put_turned(const vec r[SIDE], int plane, const target *to)
 {
-  row turned[SIDE];
+  vec turned[SIDE];
   nsl_tile_turn(r, turned);
   float *at = to->data + (size_t)plane * to->plane;
-  for (int i = 0; i < to->n; i++, at += to->column) { *(row *)at = turned[i]; }
+  for (int i = 0; i < to->n; i++, at += to->column) { *(vec *)at = turned[i]; }
 }
 
 /* Cleans and turns a tile; sci, err, dq and neighbours are its rows, `stride` apart. Returns the OR of its dq. */
-__attribute__((target_clones("avx2", "default"))) static int32_t make_tile(const float *sci, const float *err, const int32_t *dq,
-                                                                           const float *neighbours, size_t stride, int32_t bad,
-                                                                           const target *to)
+VECTORISED static int32_t make_tile(const float *sci, const float *err, const int32_t *dq, const float *neighbours, size_t stride,
+                                    int32_t bad, const target *to)
 {
-  const row one = {1, 1, 1, 1, 1, 1, 1, 1};
+  const vec one = {1, 1, 1, 1, 1, 1, 1, 1};
   mask seen = {0}, ok[SIDE];
-  row r[SIDE];
+  vec r[SIDE];
   int32_t all = 0;
   for (int j = 0; j < SIDE; j++) {
-    row f = *(const row *)(sci + (size_t)j * stride), e = *(const row *)(err + (size_t)j * stride);
+    vec f = *(const vec *)(sci + (size_t)j * stride), e = *(const vec *)(err + (size_t)j * stride);
     mask d = *(const mask *)(dq + (size_t)j * stride);
     seen |= d;
     ok[j] = (f <= FLT_MAX) & (f >= -FLT_MAX) & (e <= FLT_MAX) & (e > 0) & ((d & bad) == 0);
-    r[j] = (row)((mask)f & ok[j]);
+    r[j] = (vec)((mask)f & ok[j]);
   }
   put_turned(r, NSL_COLUMN_FLUX, to);
   for (int j = 0; j < SIDE; j++) {
-    row e = *(const row *)(err + (size_t)j * stride);
-    r[j] = (row)((mask)(e * e) & ok[j]);
+    vec e = *(const vec *)(err + (size_t)j * stride);
+    r[j] = (vec)((mask)(e * e) & ok[j]);
   }
   put_turned(r, NSL_COLUMN_VARIANCE, to);
-  for (int j = 0; j < SIDE; j++) { r[j] = (row)((mask)one & ok[j]); }
+  for (int j = 0; j < SIDE; j++) { r[j] = (vec)((mask)one & ok[j]); }
   put_turned(r, NSL_COLUMN_GOOD, to);
-  for (int j = 0; j < SIDE; j++) { r[j] = *(const row *)(neighbours + (size_t)j * stride); }
+  for (int j = 0; j < SIDE; j++) { r[j] = *(const vec *)(neighbours + (size_t)j * stride); }
   put_turned(r, NSL_COLUMN_NEIGHBOURS, to);
   for (int i = 0; i < SIDE; i++) { all |= seen[i]; }
   return all;

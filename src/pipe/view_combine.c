@@ -20,8 +20,6 @@
 
 enum { VIEWS_MAX = 256 /* of one source in one band; more are left out */, ROWS = NSL_STAMP_NY };
 
-#define VECTORISED __attribute__((target_clones("avx2", "default")))
-
 /* What the views say together, plane by plane [480][40]: the reference, what a single view may differ from it by noise, the
  * brightest reference nearby, the number of views with data. */
 typedef struct {
@@ -217,10 +215,10 @@ VECTORISED static void scale_sums(column_sums *s, float total_s)
 VECTORISED static void put_columns(const float (*from)[ROWS], float *to)
 {
   for (int y = 0; y < ROWS; y += NSL_TILE) {
-    nsl_tile_row in[NSL_TILE], turned[NSL_TILE];
-    for (int k = 0; k < NSL_TILE; k++) { in[k] = *(const nsl_tile_row *)(from[k] + y); }
+    vec in[NSL_TILE], turned[NSL_TILE];
+    for (int k = 0; k < NSL_TILE; k++) { in[k] = *(const vec *)(from[k] + y); }
     nsl_tile_turn(in, turned);
-    for (int k = 0; k < NSL_TILE; k++) { *(nsl_tile_row *)(to + (size_t)(y + k) * NSL_STAMP_NX) = turned[k]; }
+    for (int k = 0; k < NSL_TILE; k++) { *(vec *)(to + (size_t)(y + k) * NSL_STAMP_NX) = turned[k]; }
   }
 }
 

@@ -3,14 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lanes.h"
 #include "views_internal.h"
 
 /* A stamp pixel needs this much of its interpolation weight on good pixels. */
 #define KEPT_WEIGHT_MIN 0.5f
 
-enum { LANES = 8, SPARE = LANES /* floats that whole vectors read beyond the window */ };
-typedef float vec __attribute__((vector_size(LANES * sizeof(float)), aligned(4)));
-typedef int32_t mask __attribute__((vector_size(LANES * sizeof(int32_t)), aligned(4)));
+enum { SPARE = LANES /* floats that whole vectors read beyond the window */ };
 
 void nsl_view_room_free(nsl_view_room *room)
 {
@@ -159,8 +158,7 @@ typedef struct {
  * LANES - 1 pixels after them are written as well. Weights on bad pixels are dropped and the rest scaled up by 1 / kept: the flux
  * stays unbiased; the variance is divided by kept twice, since the pixels that stand in for others enter the sum with more than
  * their share. */
-__attribute__((target_clones("avx2", "default"))) static void rectify_run(const float *left, const float *right, size_t height,
-                                                                          int a, int b, const rectifier *r, run *out)
+VECTORISED static void rectify_run(const float *left, const float *right, size_t height, int a, int b, const rectifier *r, run *out)
 {
   const float w[4] = {r->w[0], r->w[1], r->w[2], r->w[3]};
   const vec one = {1, 1, 1, 1, 1, 1, 1, 1};
@@ -222,7 +220,7 @@ static void find_inside(const rectifier *r, int first, int *a, int *b)
 }
 
 /* A run as a stamp's column. */
-__attribute__((target_clones("avx2", "default"))) static void put_run(const float *restrict from, int forward, float *restrict to)
+VECTORISED static void put_run(const float *restrict from, int forward, float *restrict to)
 {
   if (forward) {
     memcpy(to, from, NSL_STAMP_NY * sizeof *to);
@@ -232,8 +230,7 @@ __attribute__((target_clones("avx2", "default"))) static void put_run(const floa
 }
 
 /* Rows [a, b] of the extraction box: how many are on the frame, and of these without data. total: the weight inside the window. */
-__attribute__((target_clones("avx2", "default"))) static void count_rows(const float *restrict total, const float *restrict kept,
-                                                                         int a, int b, int *samples, int *masked)
+VECTORISED static void count_rows(const float *restrict total, const float *restrict kept, int a, int b, int *samples, int *masked)
 {
   int n = 0, without = 0;
   for (int k = a; k <= b; k++) {

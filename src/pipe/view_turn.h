@@ -2,20 +2,17 @@
 #ifndef PIPE_VIEW_TURN_H
 #define PIPE_VIEW_TURN_H
 
-#include <stdint.h>
+#include "lanes.h"
 
-#define NSL_TILE 8
-
-typedef float nsl_tile_row __attribute__((vector_size(NSL_TILE * sizeof(float)), aligned(4)));
-typedef int32_t nsl_tile_mask __attribute__((vector_size(NSL_TILE * sizeof(int32_t)), aligned(4)));
+#define NSL_TILE LANES
 
 /* Pairs, then pairs of pairs, then halves are exchanged. Inline, so that it is compiled for the processor of its caller. */
-static inline __attribute__((always_inline)) void nsl_tile_turn(const nsl_tile_row in[NSL_TILE], nsl_tile_row out[NSL_TILE])
+static inline __attribute__((always_inline)) void nsl_tile_turn(const vec in[NSL_TILE], vec out[NSL_TILE])
 {
-  const nsl_tile_mask low1 = {0, 8, 1, 9, 4, 12, 5, 13}, high1 = {2, 10, 3, 11, 6, 14, 7, 15};
-  const nsl_tile_mask low2 = {0, 1, 8, 9, 4, 5, 12, 13}, high2 = {2, 3, 10, 11, 6, 7, 14, 15};
-  const nsl_tile_mask low4 = {0, 1, 2, 3, 8, 9, 10, 11}, high4 = {4, 5, 6, 7, 12, 13, 14, 15};
-  nsl_tile_row a[NSL_TILE], b[NSL_TILE];
+  const mask low1 = {0, 8, 1, 9, 4, 12, 5, 13}, high1 = {2, 10, 3, 11, 6, 14, 7, 15};
+  const mask low2 = {0, 1, 8, 9, 4, 5, 12, 13}, high2 = {2, 3, 10, 11, 6, 7, 14, 15};
+  const mask low4 = {0, 1, 2, 3, 8, 9, 10, 11}, high4 = {4, 5, 6, 7, 12, 13, 14, 15};
+  vec a[NSL_TILE], b[NSL_TILE];
   for (int i = 0; i < NSL_TILE; i += 2) {
     b[i] = __builtin_shuffle(in[i], in[i + 1], low1);
     b[i + 1] = __builtin_shuffle(in[i], in[i + 1], high1);

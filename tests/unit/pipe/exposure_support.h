@@ -22,6 +22,16 @@ static inline char *toy_directory(const char *name)
   return dir;
 }
 
+/* Removes it with all that is in it, and frees the name; the status of rm. */
+static inline int toy_remove(char *dir)
+{
+  char *rm = nsl_strf("rm -rf %s", dir);
+  int rc = system(rm);
+  free(rm);
+  free(dir);
+  return rc;
+}
+
 /* Detector 1 (GI) and 2 (GV), whose gratings meet at a column; caller frees with nsl_instrument_free and free. */
 static inline nsl_instrument *toy_instrument_split(const char *dir, double split)
 {

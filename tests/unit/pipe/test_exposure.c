@@ -19,10 +19,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
   (void)state;
-  char *rm = nsl_strf("rm -rf %s", dir);
-  int rc = system(rm);
-  free(rm);
-  free(dir);
+  int rc = toy_remove(dir);
   nsl_instrument_free(inst);
   free(inst);
   return rc;

@@ -169,10 +169,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
   (void)state;
-  char *rm = nsl_strf("rm -rf %s", dir);
-  int rc = system(rm);
-  free(rm);
-  free(dir);
+  int rc = toy_remove(dir);
   nsl_rows_free(&rows);
   return rc;
 }

@@ -122,10 +122,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
   (void)state;
-  char *rm = nsl_strf("rm -rf %s", dir);
-  int rc = system(rm);
-  free(rm);
-  free(dir);
+  int rc = toy_remove(dir);
   for (int k = 0; k < N_EXPOSURES; k++) { nsl_exposure_info_free(&exposures[k]); }
   nsl_config_free(cfg);
   nsl_instrument_free(inst);
