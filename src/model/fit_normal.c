@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "noslit/base/vectorised.h"
 #include "noslit/model/fit.h"
 
 #define NX NSL_STAMP_NX
@@ -56,8 +57,7 @@ static void pixel_row(int y, const float *flux, const float *variance, const flo
 }
 
 /* to[j] += factor * from[j], j < NSL_FIT_NODES. */
-__attribute__((target_clones("avx2", "default"))) static void add_scaled(float factor, const float *restrict from,
-                                                                         float *restrict to)
+NSL_VECTORISED static void add_scaled(float factor, const float *restrict from, float *restrict to)
 {
   for (int j = 0; j < NSL_FIT_NODES; j++) { to[j] += factor * from[j]; }
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "noslit/base/vectorised.h"
 #include "noslit/model/fit.h"
 
 #define COARSE 0.003    /* in ln(1+z), between the first trials: about the width of an unresolved line */
@@ -40,8 +41,7 @@ float *nsl_fit_bank_nodes(const nsl_fit_bank *bank, int bin, int template, int b
 }
 
 /* out = G f. */
-__attribute__((target_clones("avx2", "default"))) static void apply(const nsl_fit_normal *g, const float *restrict f,
-                                                                    float *restrict out)
+NSL_VECTORISED static void apply(const nsl_fit_normal *g, const float *restrict f, float *restrict out)
 {
   for (int j = 0; j < NSL_FIT_NODES; j++) { out[j] = g->diagonal[0][j] * f[j]; }
   for (int d = 1; d <= 2 * g->reach; d++) {
@@ -51,7 +51,7 @@ __attribute__((target_clones("avx2", "default"))) static void apply(const nsl_fi
   }
 }
 
-__attribute__((target_clones("avx2", "default"))) static double dot(const float *restrict a, const float *restrict b)
+NSL_VECTORISED static double dot(const float *restrict a, const float *restrict b)
 {
   enum { LANES = 16 };
   float part[LANES] = {0};

@@ -2,12 +2,13 @@
  * operations in the same order as the plain one, so the bits do not depend on the processor. */
 #include <string.h>
 
+#include "noslit/base/vectorised.h"
 #include "render_internal.h"
 
 typedef float vec __attribute__((vector_size(NSL_LANES * sizeof(float)), aligned(4)));
 
-__attribute__((target_clones("avx2", "default"))) void nsl_convolve_rows(const nsl_kernel *kn, int m_min, int m_max,
-                                                                         const float *line, int step, int n, int stride, float *g)
+NSL_VECTORISED void nsl_convolve_rows(const nsl_kernel *kn, int m_min, int m_max, const float *line, int step, int n, int stride,
+                                      float *g)
 {
   int rows = m_max - m_min + 1, taps = kn->t_max - kn->t_min + 1;
   for (int m = 0; m < rows; m += 4) {

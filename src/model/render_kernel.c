@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "noslit/base/hash.h"
+#include "noslit/base/vectorised.h"
 #include "render_internal.h"
 
 #define SIGMA_MIN_STEPS 1.5 /* narrower Gaussians are not sampled on a coarse grid: as the PSF on the finest */
@@ -74,8 +75,7 @@ nsl_reach nsl_kernel_reach(const nsl_mix *mix, double slope, double cut, int ste
 }
 
 /* e *= r, r *= q walks a Gaussian along t without an exponential; all rows at once. */
-__attribute__((target_clones("avx2", "default"))) static void add_column(double *restrict k, double *restrict e, double *restrict r,
-                                                                         double q, int rows)
+NSL_VECTORISED static void add_column(double *restrict k, double *restrict e, double *restrict r, double q, int rows)
 {
   for (int m = 0; m < rows; m++) {
     k[m] += e[m];
@@ -105,7 +105,7 @@ static void add_component(const nsl_kernel *kn, double *k, double *e, double *r,
 
 /* Cubic B-spline coefficients of samples that are zero outside (Unser 1999): n samples of `width` adjacent series, one series step
  * apart by `step`. */
-__attribute__((target_clones("avx2", "default"))) static void prefilter(double *k, int n, size_t step, int width)
+NSL_VECTORISED static void prefilter(double *k, int n, size_t step, int width)
 {
   const double z = -0.26794919243112270; /* sqrt(3) - 2 */
   for (int i = 1; i < n; i++) {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "noslit/base/vectorised.h"
 #include "render_internal.h"
 
 enum { STEP_MAX = 1 << (NSL_LEVELS - 1), PADDING = 2 * NSL_LANES, TAPS = 6 };
@@ -13,8 +14,7 @@ static int max_int(int a, int b) { return a > b ? a : b; }
 
 /* smooth[e] = the deposit of the line on a coarse column at e: a cubic B-spline of `step` px. line is 2 step - 1 zeros longer at
  * both ends. */
-__attribute__((target_clones("avx2", "default"))) static void smooth_line(const float *restrict line, int n, int step,
-                                                                          float *restrict smooth)
+NSL_VECTORISED static void smooth_line(const float *restrict line, int n, int step, float *restrict smooth)
 {
   for (int e = 0; e < n; e++) { smooth[e] = 0; }
   for (int o = 1 - 2 * step; o < 2 * step; o++) {
@@ -47,8 +47,8 @@ static nsl_status convolve(nsl_renderer *r, const nsl_kernel *kn, int m_min, int
 }
 
 /* Rows q, q + step, .. of the window: coarse row of the trace for each column, and how far the trace is above it. */
-__attribute__((target_clones("avx2", "default"))) static void follow_trace(const double *restrict y, int n, int q, double per_px,
-                                                                           int *restrict row_of, float *restrict above)
+NSL_VECTORISED static void follow_trace(const double *restrict y, int n, int q, double per_px, int *restrict row_of,
+                                        float *restrict above)
 {
   for (int i = 0; i < n; i++) {
     double at = (y[i] - q) * per_px;
@@ -60,7 +60,7 @@ __attribute__((target_clones("avx2", "default"))) static void follow_trace(const
 
 /* Spline weights: coarse pixel row j gets w[0..5] of kernel rows j - row - 3 .. j - row + 2; the first and the last are for the
  * blur alone and not set here. */
-__attribute__((target_clones("avx2", "default"))) static void weigh(const float *restrict above, int n, float *restrict weight)
+NSL_VECTORISED static void weigh(const float *restrict above, int n, float *restrict weight)
 {
   float *restrict w1 = weight + n, *restrict w2 = w1 + n, *restrict w3 = w2 + n, *restrict w4 = w3 + n;
   for (int i = 0; i < n; i++) {
@@ -73,8 +73,8 @@ __attribute__((target_clones("avx2", "default"))) static void weigh(const float 
 }
 
 /* The same, blurred: as nsl_line_blur, the fourth difference taken between the two rows beside the trace, so that six do. */
-__attribute__((target_clones("avx2", "default"))) static void
-weigh_blurred(const float *restrict above, const float *restrict delta, float scale, int n, float *restrict weight)
+NSL_VECTORISED static void weigh_blurred(const float *restrict above, const float *restrict delta, float scale, int n,
+                                         float *restrict weight)
 {
   float *restrict w0 = weight, *restrict w1 = w0 + n, *restrict w2 = w1 + n, *restrict w3 = w2 + n, *restrict w4 = w3 + n,
                   *restrict w5 = w4 + n;
@@ -92,8 +92,7 @@ weigh_blurred(const float *restrict above, const float *restrict delta, float sc
 }
 
 /* to += the spline of coefficient rows; the spline's ringing (1e-4 of the peak) is kept from going below zero. */
-__attribute__((target_clones("avx2", "default"))) static void add_run(float *restrict to, const float *const g[TAPS],
-                                                                      const float *w, size_t w_stride, int n)
+NSL_VECTORISED static void add_run(float *restrict to, const float *const g[TAPS], const float *w, size_t w_stride, int n)
 {
   const float *restrict g0 = g[1], *restrict g1 = g[2], *restrict g2 = g[3], *restrict g3 = g[4];
   const float *restrict w0 = w + w_stride, *restrict w1 = w0 + w_stride, *restrict w2 = w1 + w_stride, *restrict w3 = w2 + w_stride;
@@ -104,8 +103,7 @@ __attribute__((target_clones("avx2", "default"))) static void add_run(float *res
 }
 
 /* The same with all six. */
-__attribute__((target_clones("avx2", "default"))) static void add_blurred(float *restrict to, const float *const g[TAPS],
-                                                                          const float *w, size_t w_stride, int n)
+NSL_VECTORISED static void add_blurred(float *restrict to, const float *const g[TAPS], const float *w, size_t w_stride, int n)
 {
   const float *restrict g0 = g[0], *restrict g1 = g[1], *restrict g2 = g[2], *restrict g3 = g[3], *restrict g4 = g[4],
                         *restrict g5 = g[5];

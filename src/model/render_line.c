@@ -1,4 +1,5 @@
 /* Beads laid along a trace: the wavelength solution is exact at knots, its inverse between them a cubic Hermite polynomial. */
+#include "noslit/base/vectorised.h"
 #include "render_internal.h"
 
 #define KNOT_PX 32
@@ -11,9 +12,8 @@ typedef struct {
 } segment;
 
 /* Column (counted from the segment's own) and weights of n beads. */
-__attribute__((target_clones("avx2", "default"))) static void place(const segment *s, const float *restrict light,
-                                                                    const float *restrict centre, float scale, int n,
-                                                                    int *restrict column, float (*restrict w)[BLOCK])
+NSL_VECTORISED static void place(const segment *s, const float *restrict light, const float *restrict centre, float scale, int n,
+                                 int *restrict column, float (*restrict w)[BLOCK])
 {
   float *restrict w0 = w[0], *restrict w1 = w[1], *restrict w2 = w[2], *restrict w3 = w[3];
   float t0 = s->t0, dt = s->dt, width = s->width, m0 = s->m0, m1 = s->m1, offset = s->offset;

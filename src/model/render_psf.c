@@ -1,4 +1,5 @@
 /* The PSF's width and its change with wavelength. */
+#include "noslit/base/vectorised.h"
 #include "render_internal.h"
 
 #define DARK 1e-3       /* of the peak: less sensitivity does not count */
@@ -63,8 +64,8 @@ void nsl_psf_delta(const nsl_psf *psf, double least, const nsl_trace *t, double 
 }
 
 /* What each column keeps, and sends to the next and to those after. */
-__attribute__((target_clones("avx2", "default"))) static void blur(float *restrict line, const float *restrict delta, int n,
-                                                                   float *restrict next, float *restrict after)
+NSL_VECTORISED static void blur(float *restrict line, const float *restrict delta, int n, float *restrict next,
+                                float *restrict after)
 {
   for (int i = 0; i < n; i++) {
     float d = delta[i], b = (3 * d * d - d) * (1.0f / 24), a = 0.5f * d - 4 * b, light = line[i];

@@ -1,5 +1,6 @@
 /* Puts a source's spectrum together: stars, dust, lines, redshift, magnitude. */
 #include "noslit/model/spectrum.h"
+#include "noslit/base/vectorised.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -68,15 +69,13 @@ void nsl_spectra_mix(const nsl_spectra *s, uint64_t seed, uint64_t id, int part,
 
 const double *nsl_spectra_lambda(const nsl_spectra *s) { return s->lambda; }
 
-__attribute__((target_clones("avx2", "default"))) static void add_depth(float *restrict to, const float *restrict from, float f,
-                                                                        int n)
+NSL_VECTORISED static void add_depth(float *restrict to, const float *restrict from, float f, int n)
 {
   for (int i = 0; i < n; i++) { to[i] += f * from[i]; }
 }
 
-__attribute__((target_clones("avx2", "default"))) static void add_star(float *restrict old, float *restrict young,
-                                                                       const float *restrict continuum, const float *restrict depth,
-                                                                       float w_old, float w_young, int n)
+NSL_VECTORISED static void add_star(float *restrict old, float *restrict young, const float *restrict continuum,
+                                    const float *restrict depth, float w_old, float w_young, int n)
 {
   for (int i = 0; i < n; i++) {
     float f = continuum[i] * nsl_fast_exp(-depth[i]);
@@ -85,8 +84,7 @@ __attribute__((target_clones("avx2", "default"))) static void add_star(float *re
   }
 }
 
-__attribute__((target_clones("avx2", "default"))) static void screen(float *restrict f, const float *restrict dust, float ebv,
-                                                                     int n)
+NSL_VECTORISED static void screen(float *restrict f, const float *restrict dust, float ebv, int n)
 {
   for (int i = 0; i < n; i++) { f[i] *= nsl_fast_exp(-ebv * dust[i]); }
 }

@@ -4,13 +4,12 @@
 
 #include <stdint.h>
 
+#include "noslit/base/vectorised.h"
+
 #define LANES 8
 
 /* Read and written anywhere, aligned or not. */
 typedef float vec __attribute__((vector_size(LANES * sizeof(float)), aligned(4)));
 typedef int32_t mask __attribute__((vector_size(LANES * sizeof(int32_t)), aligned(4))); /* of a comparison: -1 or 0 each */
-
-/* A function that is compiled twice and chosen by what the processor can do; the clones do the same operations: the same bits. */
-#define VECTORISED __attribute__((target_clones("avx2", "default")))
 
 #endif

@@ -84,14 +84,14 @@ static void spill(double excess, long step, long i, long n, float full, float *e
 }
 
 /* Whether any of n values is above (or below) the limit. */
-VECTORISED static int any_above(const float *v, long n, float limit)
+NSL_VECTORISED static int any_above(const float *v, long n, float limit)
 {
   int32_t any = 0;
   for (long i = 0; i < n; i++) { any |= v[i] > limit; }
   return any;
 }
 
-VECTORISED static int any_below(const float *v, long n, float limit)
+NSL_VECTORISED static int any_below(const float *v, long n, float limit)
 {
   int32_t any = 0;
   for (long i = 0; i < n; i++) { any |= v[i] < limit; }
@@ -153,9 +153,9 @@ static void exact_poisson(nsl_rng *rng, size_t n, const float *mean_e, double re
 }
 
 /* Shot and read noise together, clipping, rounding to whole ADU, the pipeline's error. */
-VECTORISED static void digitise(size_t n, float *restrict e, float *restrict err, int32_t *restrict dq,
-                                const float *restrict normal, float fraction, float rn2, float gain, float full, float dark,
-                                int32_t bit_full)
+NSL_VECTORISED static void digitise(size_t n, float *restrict e, float *restrict err, int32_t *restrict dq,
+                                    const float *restrict normal, float fraction, float rn2, float gain, float full, float dark,
+                                    int32_t bit_full)
 {
   float per_gain = 1 / gain;
   for (size_t i = 0; i < n; i++) {

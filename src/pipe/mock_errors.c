@@ -167,37 +167,50 @@ double nsl_mock_astrometric_error(const nsl_mock_source *s, const nsl_source *en
   return 3600 * hypot(east, north);
 }
 
-/* to[i] += a c[i] + b s[i] */
-VECTORISED static void add_waves(float *restrict to, const float *restrict c, const float *restrict s, float a, float b, int n)
+/* to[i] += at_0 + slope i + the waves' a c[i] + b s[i]; c and s of a wave are `n` values each, one after the other. */
+NSL_VECTORISED static void add_row(float *restrict to, float at_0, float slope, const float *restrict table,
+                                   const float a[NSL_SKY_WAVES], const float b[NSL_SKY_WAVES], int n)
 {
-  for (int i = 0; i < n; i++) { to[i] += a * c[i] + b * s[i]; }
-}
-
-VECTORISED static void add_line(float *restrict to, float at_0, float slope, int n)
-{
-  for (int i = 0; i < n; i++) { to[i] += at_0 + slope * (float)i; }
-}
-
-nsl_status nsl_mock_add_sky(const nsl_sky_pattern *p, double electrons, const nsl_window *w, nsl_error *err)
-{
-  int n = w->w;
-  if (p->amplitude == 0 && p->slope_x == 0 && p->slope_y == 0) {
-    for (int j = 0; j < w->h; j++) { add_line(w->img + (size_t)j * (size_t)n, (float)electrons, 0, n); }
-    return NSL_OK;
+  const float *restrict c0 = table, *restrict s0 = c0 + n, *restrict c1 = s0 + n, *restrict s1 = c1 + n, *restrict c2 = s1 + n,
+                        *restrict s2 = c2 + n;
+  for (int i = 0; i < n; i++) {
+    float line = at_0 + slope * (float)i, first = a[0] * c0[i] + b[0] * s0[i];
+    to[i] += (line + first) + ((a[1] * c1[i] + b[1] * s1[i]) + (a[2] * c2[i] + b[2] * s2[i]));
   }
-  float *table = malloc(2 * NSL_SKY_WAVES * (size_t)n * sizeof *table);
-  if (!table) { return nsl_fail(err, NSL_E_NOMEM, "sky of a frame"); }
-  for (int k = 0; k < NSL_SKY_WAVES; k++) {
+}
+
+NSL_VECTORISED static void add_flat(float *restrict to, float level, size_t n)
+{
+  for (size_t i = 0; i < n; i++) { to[i] += level; }
+}
+
+/* cos and sin of a wave's phase along a row, [2][w] a wave. */
+static void make_table(const nsl_sky_pattern *p, const nsl_window *w, float *table)
+{
+  size_t n = (size_t)w->w;
+  for (int k = 0; k < NSL_SKY_WAVES; k++, table += 2 * n) {
     double c = cos(p->wave[k].kx * w->x0 + p->wave[k].phase), s = sin(p->wave[k].kx * w->x0 + p->wave[k].phase);
     double dc = cos(p->wave[k].kx), ds = sin(p->wave[k].kx);
-    for (int i = 0; i < n; i++) { /* a turn a column: rounding stays below 1e-11 */
-      table[(size_t)(2 * k) * (size_t)n + (size_t)i] = (float)c;
-      table[(size_t)(2 * k + 1) * (size_t)n + (size_t)i] = (float)s;
+    for (size_t i = 0; i < n; i++) { /* a turn a column: rounding stays below 1e-11 */
+      table[i] = (float)c;
+      table[n + i] = (float)s;
       double next = c * dc - s * ds;
       s = s * dc + c * ds;
       c = next;
     }
   }
+}
+
+nsl_status nsl_mock_add_sky(const nsl_sky_pattern *p, double electrons, double dark, const nsl_window *w, nsl_error *err)
+{
+  size_t n = (size_t)w->w;
+  if (p->amplitude == 0 && p->slope_x == 0 && p->slope_y == 0) {
+    add_flat(w->img, (float)(electrons + dark), n * (size_t)w->h);
+    return NSL_OK;
+  }
+  float *table = malloc(2 * NSL_SKY_WAVES * n * sizeof *table);
+  if (!table) { return nsl_fail(err, NSL_E_NOMEM, "sky of a frame"); }
+  make_table(p, w, table);
   double turn[NSL_SKY_WAVES][4]; /* cos and sin of ky y, and of ky: a turn a row */
   for (int k = 0; k < NSL_SKY_WAVES; k++) {
     turn[k][0] = cos(p->wave[k].ky * w->y0);
@@ -206,18 +219,16 @@ nsl_status nsl_mock_add_sky(const nsl_sky_pattern *p, double electrons, const ns
     turn[k][3] = sin(p->wave[k].ky);
   }
   for (int j = 0; j < w->h; j++) {
-    float *row = w->img + (size_t)j * (size_t)n;
-    double y = w->y0 + j;
-    double left = 1 + p->slope_x * (w->x0 / p->nx - 0.5) + p->slope_y * (y / p->ny - 0.5);
-    add_line(row, (float)(electrons * left), (float)(electrons * p->slope_x / p->nx), n);
+    float a[NSL_SKY_WAVES], b[NSL_SKY_WAVES];
     for (int k = 0; k < NSL_SKY_WAVES; k++) {
-      const float *c = table + (size_t)(2 * k) * (size_t)n, *s = c + n;
-      double a = electrons * p->amplitude, *t = turn[k];
-      add_waves(row, c, s, (float)(a * t[0]), (float)(-a * t[1]), n);
-      double next = t[0] * t[2] - t[1] * t[3];
+      double *t = turn[k], next = t[0] * t[2] - t[1] * t[3];
+      a[k] = (float)(electrons * p->amplitude * t[0]);
+      b[k] = (float)(-electrons * p->amplitude * t[1]);
       t[1] = t[1] * t[2] + t[0] * t[3];
       t[0] = next;
     }
+    double left = 1 + p->slope_x * (w->x0 / p->nx - 0.5) + p->slope_y * ((w->y0 + j) / p->ny - 0.5);
+    add_row(w->img + (size_t)j * n, (float)(electrons * left + dark), (float)(electrons * p->slope_x / p->nx), table, a, b, w->w);
   }
   free(table);
   return NSL_OK;

@@ -65,9 +65,7 @@ static nsl_status expose(nsl_studio *s, const nsl_mock_setting *g, const nsl_moc
   nsl_mock_optics_draw(m, g->det, (uint64_t)src->id, 1 + (uint64_t)slot, (uint64_t)e, &s->optics);
   nsl_mock_met_add(&s->met, &s->optics, at.grating, slot, &at.trace, band);
   NSL_TRY(nsl_plates_show(s, g, src, &at, &light, &near, err));
-  NSL_TRY(nsl_mock_add_sky(&s->optics.sky, m->sky_rate[bi] * m->exptime_s, &light, err));
-  float dark = (float)(m->detector.dark_e_s * m->exptime_s);
-  for (size_t i = 0; i < n; i++) { s->sci[i] += dark; }
+  NSL_TRY(nsl_mock_add_sky(&s->optics.sky, m->sky_rate[bi] * m->exptime_s, m->detector.dark_e_s * m->exptime_s, &light, err));
   if (!s->clean) {
     nsl_mock_bad_pixels(&m->detector, m->bad_pixels, m->exptime_s, &r, (int)w, (int)h, s->sci, s->dq);
     nsl_mock_cosmic_rays(&m->detector, &r, (int)w, (int)h, s->sci, s->dq);

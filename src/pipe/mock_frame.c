@@ -71,14 +71,14 @@ typedef struct {
 static nsl_status detect(nsl_mock *m, const nsl_mock_frame *f, planes *p, nsl_error *err)
 {
   int w = (int)f->det->nx, h = (int)f->det->ny;
-  float dark = (float)(m->detector.dark_e_s * m->exptime_s), seconds = (float)m->exptime_s;
+  float seconds = (float)m->exptime_s;
   nsl_mock_optics optics;
   nsl_window all = {1, 1, w, h, p->sci};
   float *scratch = malloc((size_t)w * ROWS_PER_BLOCK * sizeof *scratch);
   if (!scratch) { return nsl_fail(err, NSL_E_NOMEM, "noise of a frame"); }
   nsl_mock_frame_optics(m, f, &optics);
-  nsl_status st = nsl_mock_add_sky(&optics.sky, m->sky_rate[f->det->band] * m->exptime_s, &all, err);
-  for (size_t i = 0; i < p->n; i++) { p->sci[i] += dark; }
+  double sky = m->sky_rate[f->det->band] * m->exptime_s, dark = m->detector.dark_e_s * m->exptime_s;
+  nsl_status st = nsl_mock_add_sky(&optics.sky, sky, dark, &all, err);
   if (!nsl_config_bool(m->cfg, "simulate.clean")) {
     nsl_rng bad = nsl_rng_make(m->seed, NSL_RNG_CALIBRATION_ERROR, (uint64_t)f->det->id, 1);
     nsl_rng cosmic = nsl_rng_make(m->seed, NSL_RNG_COSMIC, (uint64_t)f->index, 0);

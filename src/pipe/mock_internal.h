@@ -126,8 +126,8 @@ void nsl_mock_met_mean(nsl_mock_met *met); /* sums to means, 0 where there are n
 double nsl_mock_astrometric_error(const nsl_mock_source *s, const nsl_source *entry);
 /* How much more sky there is at a place than where its sky is measured, relative. */
 double nsl_mock_sky_error(const nsl_sky_pattern *p, double x_px, double y_px);
-/* Adds the sky of a mean of `electrons` per px. */
-nsl_status nsl_mock_add_sky(const nsl_sky_pattern *p, double electrons, const nsl_window *w, nsl_error *err);
+/* Adds the sky of a mean of `electrons` per px, and the dark current's electrons. */
+nsl_status nsl_mock_add_sky(const nsl_sky_pattern *p, double electrons, double dark, const nsl_window *w, nsl_error *err);
 
 /* --- mock_noise.c --- */
 /* Fills out[n] with standard normal numbers of a named stream; vectorised. */

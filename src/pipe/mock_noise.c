@@ -1,10 +1,11 @@
 /* Normal random numbers by the million: eight xoshiro128++ generators side by side, seeded from a named stream, and Box-Muller with
- * polynomials that compilers vectorise. The AVX2 clone does the same operations as the plain one: same bits everywhere. */
+ * polynomials that compilers vectorise. The clones do the same operations: same bits everywhere. */
 #include <math.h>
 #include <string.h>
 
 #include "fast_ln.h"
 #include "mock_internal.h"
+#include "noslit/base/vectorised.h"
 
 #define LANES 8
 #define BLOCK 256
@@ -28,7 +29,7 @@ static void seed_lanes(nsl_rng *stream, lanes *g)
 
 #define ROTL(x, k) (((x) << (k)) | ((x) >> (32 - (k))))
 
-__attribute__((target_clones("avx2", "default"))) static void fill_bits(lanes *g, uint32_t *restrict out, int n)
+NSL_VECTORISED static void fill_bits(lanes *g, uint32_t *restrict out, int n)
 {
   vec a = g->s[0], b = g->s[1], c = g->s[2], d = g->s[3];
   for (int i = 0; i < n; i += LANES) {
@@ -48,8 +49,8 @@ __attribute__((target_clones("avx2", "default"))) static void fill_bits(lanes *g
 }
 
 /* Pairs of uniforms (bits a, b) to pairs of normals. */
-__attribute__((target_clones("avx2", "default"))) static void box_muller(const uint32_t *restrict a, const uint32_t *restrict b,
-                                                                         float *restrict x, float *restrict y, int n)
+NSL_VECTORISED static void box_muller(const uint32_t *restrict a, const uint32_t *restrict b, float *restrict x, float *restrict y,
+                                      int n)
 {
   for (int i = 0; i < n; i++) {
     float u = ((float)(int32_t)(a[i] >> 8) + 0.5f) * 0x1.0p-24f;

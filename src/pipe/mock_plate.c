@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "mock_studio.h"
+#include "noslit/base/vectorised.h"
 
 #define MARGIN_PX 6   /* of the plate round the window: rounding, errors of calibration, the spline */
 #define FAR_PX 100000 /* moves a trace away from the edges of a detector */
@@ -64,15 +65,33 @@ cleanup:
   return st;
 }
 
-/* Light in the extraction box round the trace, column by column, over the band's wavelengths. */
+/* sum[i] += light[i] */
+NSL_VECTORISED static void add_row(double *restrict sum, const float *restrict light, int n)
+{
+  for (int i = 0; i < n; i++) { sum[i] += (double)light[i]; }
+}
+
+/* Light in the extraction box round the trace, column by column, over the band's wavelengths: by runs of columns whose trace is in
+ * one row. */
 static void sum_boxes(const nsl_band *band, const nsl_trace *t, const nsl_mock_plate *p, double *box)
 {
-  for (int i = 0; i < p->w; i++) {
+  long run_row = 0;
+  for (int i = 0, first = -1; i <= p->w; i++) {
     double dx = p->x0 + i - t->x0, lambda = nsl_trace_lambda(t, dx);
+    int in = i < p->w && dx >= t->dx_min && dx <= t->dx_max && lambda >= band->lambda_min_a && lambda <= band->lambda_max_a;
+    long row = in ? lround(t->y0 + nsl_trace_dy(t, dx) - p->y0) : 0;
+    if (first >= 0 && !(in && row == run_row)) {
+      for (long y = run_row < BOX_HALF_PX ? 0 : run_row - BOX_HALF_PX; y <= run_row + BOX_HALF_PX && y < p->h; y++) {
+        add_row(box + first, p->light + y * p->w + first, i - first);
+      }
+      first = -1;
+    }
+    if (i == p->w) { break; }
     box[i] = 0;
-    if (dx < t->dx_min || dx > t->dx_max || lambda < band->lambda_min_a || lambda > band->lambda_max_a) { continue; }
-    long row = lround(t->y0 + nsl_trace_dy(t, dx) - p->y0), first = row < BOX_HALF_PX ? 0 : row - BOX_HALF_PX;
-    for (long y = first; y <= row + BOX_HALF_PX && y < p->h; y++) { box[i] += (double)p->light[y * p->w + i]; }
+    if (in && first < 0) {
+      first = i;
+      run_row = row;
+    }
   }
 }
 

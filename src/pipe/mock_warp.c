@@ -1,5 +1,5 @@
 /* Light that was rendered once, moved to where another exposure has it: interpolation by cubic B-splines. test_mock_plate
- * measures what that costs. The AVX2 clones do the same operations as the plain ones. */
+ * measures what that costs. The clones do the same operations. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +12,7 @@ enum { FIR = 5 };        /* taps of the prefilter along a row, on each side: wha
 #define Z (-0.26794919f) /* sqrt(3) - 2 */
 
 /* Samples to spline coefficients across the rows (Unser 1999), all columns at once; the end rows go on beyond the ends. */
-VECTORISED static void prefilter_down(float *img, int w, int h)
+NSL_VECTORISED static void prefilter_down(float *img, int w, int h)
 {
   for (int i = 0; i < w; i++) { img[i] *= 1 / (1 - Z); }
   for (int j = 1; j < h; j++) {
@@ -33,7 +33,7 @@ VECTORISED static void prefilter_down(float *img, int w, int h)
 }
 
 /* The same along a row, as a sum; from has FIR values more on both sides. */
-VECTORISED static void prefilter_along(const float *restrict from, int w, const float tap[FIR + 1], float *restrict to)
+NSL_VECTORISED static void prefilter_along(const float *restrict from, int w, const float tap[FIR + 1], float *restrict to)
 {
   for (int i = 0; i < w; i++) { to[i] = tap[0] * from[i]; }
   for (int k = 1; k <= FIR; k++) {
@@ -94,8 +94,8 @@ static void spline(double u, double scale, float w[4])
 
 /* Columns that move together: to[j][0..n) from rows first + j .. first + j + 3 of the coefficients (kept within 0 .. ph - 1), four
  * columns from `from` on. The rows, already summed along x, wait in registers. n is a multiple of LANES. */
-VECTORISED static void show_strip(const float *from, int pw, int ph, int first, const float wx[4], const float wy[4], int n, int h,
-                                  float *to, int w)
+NSL_VECTORISED static void show_strip(const float *from, int pw, int ph, int first, const float wx[4], const float wy[4], int n,
+                                      int h, float *to, int w)
 {
   const vec a0 = {wx[0], wx[0], wx[0], wx[0], wx[0], wx[0], wx[0], wx[0]}, a1 = a0 * 0 + wx[1], a2 = a0 * 0 + wx[2],
             a3 = a0 * 0 + wx[3];

@@ -52,7 +52,7 @@ static inline float most(float a, float b) { return a > b ? a : b; }
 #define CHOOSE(where, a, b) ((vec)(((mask)(a) & (where)) | ((mask)(b) & ~(where))))
 
 /* Largest of |plane|, least of its positive values (INFINITY if none), and whether all are finite and at least `lowest`. */
-VECTORISED static int find_range(const float *plane, float lowest, float *largest, float *least_positive)
+NSL_VECTORISED static int find_range(const float *plane, float lowest, float *largest, float *least_positive)
 {
   vec top = {0}, low = top + INFINITY;
   const vec none = low;
@@ -82,7 +82,7 @@ static nsl_status refuse(const char *what, const float *plane, float lowest, nsl
                   i / NSL_STAMP_NX, i % NSL_STAMP_NX, lowest < 0 ? "" : " and not negative");
 }
 
-VECTORISED static void pack_variance(const float *restrict variance, float ln_min, float per_step, uint8_t *restrict out)
+NSL_VECTORISED static void pack_variance(const float *restrict variance, float ln_min, float per_step, uint8_t *restrict out)
 {
   for (size_t i = 0; i < NSL_STAMP_PLANE; i++) {
     float v = variance[i] > FLT_MIN ? variance[i] : FLT_MIN;
@@ -92,8 +92,8 @@ VECTORISED static void pack_variance(const float *restrict variance, float ln_mi
   }
 }
 
-VECTORISED static void pack_flux(const float *restrict flux, const uint8_t *restrict variance, float per_quantum,
-                                 int16_t *restrict out)
+NSL_VECTORISED static void pack_flux(const float *restrict flux, const uint8_t *restrict variance, float per_quantum,
+                                     int16_t *restrict out)
 {
   for (size_t i = 0; i < NSL_STAMP_PLANE; i++) {
     float v = least(most(flux[i] * per_quantum, -INT16_MAX), INT16_MAX);
@@ -102,13 +102,13 @@ VECTORISED static void pack_flux(const float *restrict flux, const uint8_t *rest
   }
 }
 
-VECTORISED static void pack_light(const float *restrict light, float per_max, uint8_t *restrict out)
+NSL_VECTORISED static void pack_light(const float *restrict light, float per_max, uint8_t *restrict out)
 {
   for (size_t i = 0; i < NSL_STAMP_PLANE; i++) { out[i] = (uint8_t)(int32_t)least(255 * sqrtf(light[i] * per_max) + 0.5f, 255); }
 }
 
 /* Largest |flux| of pixels with data. */
-VECTORISED static float brightest(const float *restrict flux, const float *restrict variance)
+NSL_VECTORISED static float brightest(const float *restrict flux, const float *restrict variance)
 {
   vec top = {0};
   float all = 0;

@@ -3,6 +3,7 @@
 #include <float.h>
 #include <string.h>
 
+#include "noslit/base/vectorised.h"
 #include "view_turn.h"
 #include "views_internal.h"
 
@@ -25,8 +26,8 @@ static inline __attribute__((always_inline)) void put_turned(const vec r[SIDE], 
 }
 
 /* Cleans and turns a tile; sci, err, dq and neighbours are its rows, `stride` apart. Returns the OR of its dq. */
-VECTORISED static int32_t make_tile(const float *sci, const float *err, const int32_t *dq, const float *neighbours, size_t stride,
-                                    int32_t bad, const target *to)
+NSL_VECTORISED static int32_t make_tile(const float *sci, const float *err, const int32_t *dq, const float *neighbours,
+                                        size_t stride, int32_t bad, const target *to)
 {
   const vec one = {1, 1, 1, 1, 1, 1, 1, 1};
   mask seen = {0}, ok[SIDE];

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "noslit/base/vectorised.h"
 #include "noslit/model/flags.h"
 #include "view_turn.h"
 #include "views_internal.h"
@@ -36,7 +37,7 @@ static inline float min_of(float a, float b) { return a < b ? a : b; }
 static inline float max_of(float a, float b) { return a > b ? a : b; }
 
 /* Sorts n values per row by growing size, all rows side by side: insertion without branches. */
-VECTORISED static void sort_rows(float (*a)[ROWS], int n)
+NSL_VECTORISED static void sort_rows(float (*a)[ROWS], int n)
 {
   for (int i = 1; i < n; i++) {
     for (int j = i; j > 0; j--) {
@@ -51,8 +52,8 @@ VECTORISED static void sort_rows(float (*a)[ROWS], int n)
 }
 
 /* Light without what neighbours are expected to give, and variance of a single pixel; infinite where there is no data. */
-VECTORISED static void gather_rows(const float *restrict rate, const float *restrict variance, const float *restrict neighbours,
-                                   float scatter, float *restrict light, float *restrict var, float *restrict count)
+NSL_VECTORISED static void gather_rows(const float *restrict rate, const float *restrict variance, const float *restrict neighbours,
+                                       float scatter, float *restrict light, float *restrict var, float *restrict count)
 {
   for (int y = 0; y < ROWS; y++) {
     int data = variance[y] > 0;
@@ -63,7 +64,7 @@ VECTORISED static void gather_rows(const float *restrict rate, const float *rest
 }
 
 /* The lower median of sorted values: that of rank (count - 1) / 2. */
-VECTORISED static void pick_medians(float (*sorted)[ROWS], int n, const float *restrict count, float *restrict out)
+NSL_VECTORISED static void pick_medians(float (*sorted)[ROWS], int n, const float *restrict count, float *restrict out)
 {
   memset(out, 0, ROWS * sizeof *out);
   for (int k = 0; 2 * k < n; k++) {
@@ -73,7 +74,7 @@ VECTORISED static void pick_medians(float (*sorted)[ROWS], int n, const float *r
 
 /* The reference is the lower median over the views with data, robust against excesses in up to half of them; the noise comes from
  * the lower median of their variances, which no cosmic ray has inflated. */
-VECTORISED static void find_reference(const nsl_view_room *room, int n, float sigmas, consensus *to)
+NSL_VECTORISED static void find_reference(const nsl_view_room *room, int n, float sigmas, consensus *to)
 {
   float light[VIEWS_MAX][ROWS], var[VIEWS_MAX][ROWS];
   for (size_t x = 0, at = 0; x < NSL_STAMP_NX; x++, at += ROWS) {
@@ -96,7 +97,7 @@ VECTORISED static void find_reference(const nsl_view_room *room, int n, float si
 }
 
 /* Brightest of the 3 x 3 neighbourhood, at least 0: first along the column, then across. */
-VECTORISED static void dilate(const float *restrict in, float *restrict out)
+NSL_VECTORISED static void dilate(const float *restrict in, float *restrict out)
 {
   float tall[3][ROWS] = {{0}}; /* of columns x - 1, x, x + 1 */
   for (int x = -1; x < NSL_STAMP_NX; x++) {
@@ -128,7 +129,7 @@ static inline float distance(const consensus *c, size_t i, float light)
 }
 
 /* 1 for pixels that are outliers, else 0; returns their number. */
-VECTORISED static int mark_outliers(const nsl_rectified *view, const consensus *c, unsigned char *restrict rejected)
+NSL_VECTORISED static int mark_outliers(const nsl_rectified *view, const consensus *c, unsigned char *restrict rejected)
 {
   int marked = 0;
   for (size_t i = 0; i < NSL_STAMP_PLANE; i++) {
@@ -187,21 +188,21 @@ typedef struct {
     s->neighbours[y] op w *nb[y];                                            \
   }
 
-VECTORISED static void set_view(const nsl_rectified *view, const unsigned char *restrict rejected, size_t at, float weight,
-                                column_sums *restrict s)
+NSL_VECTORISED static void set_view(const nsl_rectified *view, const unsigned char *restrict rejected, size_t at, float weight,
+                                    column_sums *restrict s)
 {
   const float *restrict rate = view->rate + at, *restrict variance = view->variance + at, *restrict nb = view->neighbours + at;
   SUM_VIEW(=)
 }
 
-VECTORISED static void add_view(const nsl_rectified *view, const unsigned char *restrict rejected, size_t at, float weight,
-                                column_sums *restrict s)
+NSL_VECTORISED static void add_view(const nsl_rectified *view, const unsigned char *restrict rejected, size_t at, float weight,
+                                    column_sums *restrict s)
 {
   const float *restrict rate = view->rate + at, *restrict variance = view->variance + at, *restrict nb = view->neighbours + at;
   SUM_VIEW(+=)
 }
 
-VECTORISED static void scale_sums(column_sums *s, float total_s)
+NSL_VECTORISED static void scale_sums(column_sums *s, float total_s)
 {
   for (int y = 0; y < ROWS; y++) {
     float scale = s->weight[y] > 0 ? total_s / s->weight[y] : 0;
@@ -212,7 +213,7 @@ VECTORISED static void scale_sums(column_sums *s, float total_s)
 }
 
 /* Columns of ROWS values side by side as rows of a stamp's plane. */
-VECTORISED static void put_columns(const float (*from)[ROWS], float *to)
+NSL_VECTORISED static void put_columns(const float (*from)[ROWS], float *to)
 {
   for (int y = 0; y < ROWS; y += NSL_TILE) {
     vec in[NSL_TILE], turned[NSL_TILE];

@@ -158,7 +158,8 @@ typedef struct {
  * LANES - 1 pixels after them are written as well. Weights on bad pixels are dropped and the rest scaled up by 1 / kept: the flux
  * stays unbiased; the variance is divided by kept twice, since the pixels that stand in for others enter the sum with more than
  * their share. */
-VECTORISED static void rectify_run(const float *left, const float *right, size_t height, int a, int b, const rectifier *r, run *out)
+NSL_VECTORISED static void rectify_run(const float *left, const float *right, size_t height, int a, int b, const rectifier *r,
+                                       run *out)
 {
   const float w[4] = {r->w[0], r->w[1], r->w[2], r->w[3]};
   const vec one = {1, 1, 1, 1, 1, 1, 1, 1};
@@ -220,7 +221,7 @@ static void find_inside(const rectifier *r, int first, int *a, int *b)
 }
 
 /* A run as a stamp's column. */
-VECTORISED static void put_run(const float *restrict from, int forward, float *restrict to)
+NSL_VECTORISED static void put_run(const float *restrict from, int forward, float *restrict to)
 {
   if (forward) {
     memcpy(to, from, NSL_STAMP_NY * sizeof *to);
@@ -230,7 +231,8 @@ VECTORISED static void put_run(const float *restrict from, int forward, float *r
 }
 
 /* Rows [a, b] of the extraction box: how many are on the frame, and of these without data. total: the weight inside the window. */
-VECTORISED static void count_rows(const float *restrict total, const float *restrict kept, int a, int b, int *samples, int *masked)
+NSL_VECTORISED static void count_rows(const float *restrict total, const float *restrict kept, int a, int b, int *samples,
+                                      int *masked)
 {
   int n = 0, without = 0;
   for (int k = a; k <= b; k++) {

@@ -17,8 +17,8 @@ enum { START_PIXELS = 1024 };
 
 /* Rows [a, b) of a column into the sample: what is bad, or where the neighbours' light is above limit2 variances, becomes infinite,
  * so that clipping leaves it out. Returns the number of others. */
-VECTORISED static size_t sample_rows(const float *column, int height, int a, int b, float limit2, float *restrict sample,
-                                     float *variance_sum)
+NSL_VECTORISED static size_t sample_rows(const float *column, int height, int a, int b, float limit2, float *restrict sample,
+                                         float *variance_sum)
 {
   const float *restrict flux = column, *restrict variance = column + NSL_COLUMN_VARIANCE * height,
                         *restrict neighbours = column + NSL_COLUMN_NEIGHBOURS * height,
@@ -104,7 +104,7 @@ static float select_kth(float *a, size_t n, size_t k)
 }
 
 /* Sum, sum of squares and number of a - centre that are within the limit; n is a multiple of LANES. */
-VECTORISED static void sum_within(const float *a, size_t n, float centre, float limit, double sums[2], size_t *kept)
+NSL_VECTORISED static void sum_within(const float *a, size_t n, float centre, float limit, double sums[2], size_t *kept)
 {
   enum { BLOCK = 64 * LANES }; /* so few terms a lane that single precision does */
   sums[0] = sums[1] = 0;
@@ -184,8 +184,8 @@ double nsl_view_own_beside(const nsl_mix *mix, const nsl_view_settings *settings
 }
 
 /* Adds flux - neighbours - level of the good ones of rows [a, b); returns their number. */
-VECTORISED static size_t sum_rows(const float *restrict flux, const float *restrict neighbours, const float *restrict good,
-                                  float level, int a, int b, double *sum)
+NSL_VECTORISED static size_t sum_rows(const float *restrict flux, const float *restrict neighbours, const float *restrict good,
+                                      float level, int a, int b, double *sum)
 {
   vec all = {0};
   mask number = {0, 1, 2, 3, 4, 5, 6, 7}, n = {0};

@@ -108,7 +108,7 @@ static void test_sky_structure(void **state)
   }
   float *img = calloc(W * H, sizeof *img);
   nsl_window w = {1, 1, W, H, img};
-  assert_ok(nsl_mock_add_sky(&p, 50, &w, &test_err));
+  assert_ok(nsl_mock_add_sky(&p, 50, 0, &w, &test_err));
   double sum = 0, sum2 = 0, left = 0;
   for (int j = 0; j < H; j++) {
     for (int i = 0; i < W; i++) {
