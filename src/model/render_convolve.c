@@ -1,5 +1,5 @@
-/* The inner loop of the renderer: four rows by sixteen columns at a time, one multiply-add a tap. The AVX2 clone does the same
- * operations in the same order as the plain one, so the bits do not depend on the processor. */
+/* The inner loop of the renderer: four rows by sixteen columns at a time, one multiply-add a tap. The clones do the same
+ * operations in the same order, so the bits do not depend on the processor. */
 #include <string.h>
 
 #include "noslit/base/vectorised.h"

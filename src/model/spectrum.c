@@ -1,12 +1,12 @@
 /* Puts a source's spectrum together: stars, dust, lines, redshift, magnitude. */
 #include "noslit/model/spectrum.h"
-#include "noslit/base/vectorised.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fast_exp.h"
+#include "noslit/base/vectorised.h"
 #include "spectrum_internal.h"
 
 #define LIGHT_SPEED_KM_S 299792.458

@@ -2,8 +2,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "lanes.h"
 #include "mock_internal.h"
+#include "noslit/base/vectorised.h"
 
 #define PIXEL_CM 1e-3         /* 10 micrometres */
 #define COSMIC_UNFLAGGED 0.08 /* of the hits */

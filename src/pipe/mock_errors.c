@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lanes.h"
 #include "mock_internal.h"
+#include "noslit/base/vectorised.h"
 
 #define SKY_PERIOD_MIN_PX 60.0
 #define SKY_PERIOD_MAX_PX 600.0
@@ -166,6 +166,8 @@ double nsl_mock_astrometric_error(const nsl_mock_source *s, const nsl_source *en
   double east = (entry->ra_deg - s->ra_deg) * cos(s->dec_deg * M_PI / 180), north = entry->dec_deg - s->dec_deg;
   return 3600 * hypot(east, north);
 }
+
+_Static_assert(NSL_SKY_WAVES == 3, "add_row adds three waves");
 
 /* to[i] += at_0 + slope i + the waves' a c[i] + b s[i]; c and s of a wave are `n` values each, one after the other. */
 NSL_VECTORISED static void add_row(float *restrict to, float at_0, float slope, const float *restrict table,

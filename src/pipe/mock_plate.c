@@ -1,4 +1,5 @@
 /* The light of a stamp's source and neighbours: rendered once for each grating of a band, then moved from exposure to exposure. */
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,26 +72,26 @@ NSL_VECTORISED static void add_row(double *restrict sum, const float *restrict l
   for (int i = 0; i < n; i++) { sum[i] += (double)light[i]; }
 }
 
-/* Light in the extraction box round the trace, column by column, over the band's wavelengths: by runs of columns whose trace is in
- * one row. */
+#define NO_ROW LONG_MIN /* outside the band's wavelengths */
+
+/* The middle row of the extraction box in a column. */
+static long box_row(const nsl_band *band, const nsl_trace *t, const nsl_mock_plate *p, int column)
+{
+  double dx = p->x0 + column - t->x0, lambda = nsl_trace_lambda(t, dx);
+  if (dx < t->dx_min || dx > t->dx_max || lambda < band->lambda_min_a || lambda > band->lambda_max_a) { return NO_ROW; }
+  return lround(t->y0 + nsl_trace_dy(t, dx) - p->y0);
+}
+
+/* Light in the extraction box round the trace, column by column, over the band's wavelengths: by runs of columns with one row. */
 static void sum_boxes(const nsl_band *band, const nsl_trace *t, const nsl_mock_plate *p, double *box)
 {
-  long run_row = 0;
-  for (int i = 0, first = -1; i <= p->w; i++) {
-    double dx = p->x0 + i - t->x0, lambda = nsl_trace_lambda(t, dx);
-    int in = i < p->w && dx >= t->dx_min && dx <= t->dx_max && lambda >= band->lambda_min_a && lambda <= band->lambda_max_a;
-    long row = in ? lround(t->y0 + nsl_trace_dy(t, dx) - p->y0) : 0;
-    if (first >= 0 && !(in && row == run_row)) {
-      for (long y = run_row < BOX_HALF_PX ? 0 : run_row - BOX_HALF_PX; y <= run_row + BOX_HALF_PX && y < p->h; y++) {
-        add_row(box + first, p->light + y * p->w + first, i - first);
-      }
-      first = -1;
-    }
-    if (i == p->w) { break; }
-    box[i] = 0;
-    if (in && first < 0) {
-      first = i;
-      run_row = row;
+  memset(box, 0, (size_t)p->w * sizeof *box);
+  for (int a = 0, b; a < p->w; a = b) {
+    long row = box_row(band, t, p, a);
+    for (b = a + 1; b < p->w && box_row(band, t, p, b) == row; b++) {}
+    if (row == NO_ROW) { continue; }
+    for (long y = row < BOX_HALF_PX ? 0 : row - BOX_HALF_PX; y <= row + BOX_HALF_PX && y < p->h; y++) {
+      add_row(box + a, p->light + y * p->w + a, b - a);
     }
   }
 }

@@ -1,5 +1,5 @@
-/* A view's cut-out, cleaned and turned so that columns are contiguous: what follows works on columns. The AVX2 clones do the
- * same operations as the plain ones: same bits everywhere. */
+/* A view's cut-out, cleaned and turned so that columns are contiguous: what follows works on columns. The clones do the
+ * same operations: same bits everywhere. */
 #include <float.h>
 #include <string.h>
 
