@@ -6,6 +6,7 @@
 #include "command.h"
 #include "noslit/base/fsio.h"
 #include "noslit/base/str.h"
+#include "noslit/nn/blas.h"
 #include "noslit/pipe/made_by.h"
 
 static void print_usage(FILE *out)
@@ -115,12 +116,13 @@ static int leave_exit_code(const nsl_cli *cli, const char *path, int code)
 
 int main(int argc, char **argv)
 {
+  nsl_blas_restart_with_better_core(argv);
   if (argc < 2 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "help")) {
     print_usage(argc < 2 ? stderr : stdout);
     return argc < 2 ? NSL_EXIT_USAGE : NSL_EXIT_OK;
   }
   if (!strcmp(argv[1], "--version")) {
-    printf("%s\n%s\n", nsl_made_by_text(), nsl_libraries());
+    printf("%s\n%s\nopenblas core %s\n", nsl_made_by_text(), nsl_libraries(), nsl_blas_core());
     return NSL_EXIT_OK;
   }
   const nsl_command *command = find_command(argv[1]);

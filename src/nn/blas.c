@@ -6,9 +6,6 @@
 #include <stdlib.h>
 
 extern void openblas_set_num_threads(int n);
-extern char *openblas_get_corename(void);
-
-const char *nsl_blas_core(void) { return openblas_get_corename(); }
 
 /* OpenBLAS says "OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH ...". */
 const char *nsl_blas_version(void)
