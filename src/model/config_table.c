@@ -127,7 +127,7 @@ const nsl_key nsl_config_keys[] = {
     {"train.output", NSL_KEY_PATH, T, "", 0, 0, "model.h5", NULL, "model file to write"},
     {"train.from", NSL_KEY_PATH, T, "", 0, 0, "", NULL, "start from this model instead of random weights"},
     {"train.architecture", NSL_KEY_TEXT, T, "", 0, 0, "eq", "eq|resnet34", "built-in network"},
-    {"train.width", NSL_KEY_INT, T, "", 1, 512, "24", NULL, "channels of the trunk (resnet34: base width)"},
+    {"train.width", NSL_KEY_INT, T, "", 1, 512, "32", NULL, "channels of the trunk (resnet34: base width)"},
     {"train.bins", NSL_KEY_INT, T, "", 16, 16384, "640", NULL,
      "bins of the redshift PDF, uniform in ln(1+z) over the network's range"},
     {"train.loss", NSL_KEY_TEXT, T, "", 0, 0, "nll", "nll|squared",

@@ -6,7 +6,7 @@
  *     moves with y: for a tilted source their sum with a derivative (a convolution makes it) undoes the tilt.
  *  3. Extraction. flux [8][480] = sum q v x / sqrt(sum q^2 v + 0.01), asinh(flux / 3); coverage [8][480] = sum q^2 v.
  *  4. Joint grid. Each band's channels are interpolated to 624 points uniform in ln(lambda); a mask a band says where it is.
- *  5. Trunk. conv 9 taps, stride 2 -> [24][312]; plus a bias per channel from the hidden facts (the source's size broadens lines);
+ *  5. Trunk. conv 9 taps, stride 2 -> [32][312]; plus a bias per channel from the hidden facts (the source's size broadens lines);
  *     3 pre-activation residual blocks of 5 taps, dilations 1, 2, 4; GELU; 1x1 -> 12; GELU.
  *  6. Redshift. Correlation with rest-frame kernels, [12][312] -> [8][305]: a step in j is a shift of two grid points in
  *     ln(lambda), so of 2 x step in ln(1+z).
@@ -38,7 +38,7 @@ void nsl_eq_defaults(nsl_eq_options *o)
                         .n_bins = 640,
                         .u0 = 0.010,
                         .du = 0.0015,
-                        .channels = 24,
+                        .channels = 32,
                         .head_channels = 12,
                         .kernels = 4,
                         .tail_channels = 32,

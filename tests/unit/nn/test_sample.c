@@ -129,10 +129,11 @@ static void test_samples_are_passes(void **state)
 {
   (void)state;
   nsl_graph g;
+  /* outputs of eq are small against the parts that they are summed from, in another order on every OpenBLAS core */
   eq(16, 2, &g);
-  check_same_as_passes(&g, 3, 130, 0, 2e-6);
+  check_same_as_passes(&g, 3, 130, 0, 4e-6);
   nsl_graph_free(&g);
-  eq(24, 4, &g); /* the default's outputs are small against the parts that they are summed from */
+  eq(32, 4, &g);
   check_same_as_passes(&g, 3, 130, 0, 4e-6);
   nsl_graph_free(&g);
   awkward(&g);
@@ -195,7 +196,7 @@ static void test_bits_do_not_depend_on_the_batch(void **state)
 {
   (void)state;
   nsl_graph g;
-  eq(24, 4, &g);
+  eq(32, 4, &g);
   check_bits(&g, 64, 5);
   nsl_graph_free(&g);
   awkward(&g);
