@@ -42,15 +42,41 @@ static double quantile_u(const nsl_pdf_grid *g, const float *prob, double sum, d
   return g->u0 + last * g->du;
 }
 
-/* Mean of u near the highest bin: finer than the grid, and unmoved by a second, lower peak. */
-static double mode_u(const nsl_pdf_grid *g, const float *prob)
+static int highest(const float *prob, int first, int last)
 {
-  int peak = 0;
-  for (int i = 1; i < g->n; i++) {
+  int peak = first;
+  for (int i = first + 1; i <= last; i++) {
     if (prob[i] > prob[peak]) { peak = i; }
   }
-  int first = peak < MODE_HALF_BINS ? 0 : peak - MODE_HALF_BINS;
-  int last = peak + MODE_HALF_BINS >= g->n ? g->n - 1 : peak + MODE_HALF_BINS;
+  return peak;
+}
+
+static int first_near(int bin, int half) { return bin < half ? 0 : bin - half; }
+static int last_near(const nsl_pdf_grid *g, int bin, int half) { return bin + half >= g->n ? g->n - 1 : bin + half; }
+
+/* Middle bin of the interval, half a width on each side, that holds the most. */
+static int fullest(const nsl_pdf_grid *g, const float *prob, int half)
+{
+  int best = 0, first = 0, last = -1;
+  double sum = 0, most = -1;
+  for (int i = 0; i < g->n; i++) {
+    while (last < last_near(g, i, half)) { sum += (double)prob[++last]; }
+    while (first < first_near(i, half)) { sum -= (double)prob[first++]; }
+    if (sum > most) {
+      most = sum;
+      best = i;
+    }
+  }
+  return best;
+}
+
+/* Mean of u near the highest bin of the most probable interval: finer than the grid, unmoved by other peaks, and not led astray by
+ * a narrow peak that is higher than a likelier, broader one. */
+static double mode_u(const nsl_pdf_grid *g, const float *prob)
+{
+  int half = (int)lround(log1p(ODDS_HALF_WIDTH) / g->du), middle = fullest(g, prob, half);
+  int peak = highest(prob, first_near(middle, half), last_near(g, middle, half));
+  int first = first_near(peak, MODE_HALF_BINS), last = last_near(g, peak, MODE_HALF_BINS);
   double sum = 0, moment = 0;
   for (int i = first; i <= last; i++) {
     sum += (double)prob[i];

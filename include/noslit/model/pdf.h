@@ -15,7 +15,8 @@ double nsl_pdf_edge_z(const nsl_pdf_grid *g, int i); /* z of edge i, 0..n */
 
 /* Summary of one PDF given as probabilities per bin (sum 1). */
 typedef struct {
-  double z_mode;                           /* probability-weighted mean of u over 11 bins round the peak, as z */
+  double z_mode; /* probability-weighted mean of u over 11 bins round the peak, as z; the peak is the highest bin of the interval of
+                    +-0.01 (1+z) that holds the most probability */
   double z_median, z_mean, z_lo68, z_hi68; /* quantiles 0.5, 0.16, 0.84, linear inside a bin; mean of z */
   double sigma_u;                          /* standard deviation of u = ln(1+z), i.e. E/(1+z) */
   double odds;                             /* probability within |dz|/(1+z) <= 0.01 of z_mode (quantile risk, facts C) */

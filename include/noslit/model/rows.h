@@ -16,7 +16,7 @@ typedef enum { NSL_COL_I64, NSL_COL_F64, NSL_COL_F32, NSL_COL_I32, NSL_COL_U32 }
   X(dec, double, NSL_COL_F64, "deg", "pos.eq.dec;meta.main", "declination, ICRS")                                            \
   X(tile, int64_t, NSL_COL_I64, "", "pos.healpix", "sky tile: HEALPix NESTED pixel at the survey's order")                   \
   X(mag, float, NSL_COL_F32, "mag", "phot.mag", "magnitude of the input catalogue, AB")                                      \
-  X(z_mode, float, NSL_COL_F32, "", "src.redshift", "redshift at the peak of the PDF")                                       \
+  X(z_mode, float, NSL_COL_F32, "", "src.redshift", "redshift at the peak of the PDF's likeliest interval")                  \
   X(z_median, float, NSL_COL_F32, "", "src.redshift;stat.median", "median redshift of the PDF")                              \
   X(z_mean, float, NSL_COL_F32, "", "src.redshift;stat.mean", "mean redshift of the PDF")                                    \
   X(z_lo68, float, NSL_COL_F32, "", "src.redshift;stat.min", "16 % quantile of the PDF")                                     \

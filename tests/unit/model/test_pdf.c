@@ -3,6 +3,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdlib.h>
 
 #include "noslit/model/pdf.h"
 #include "noslit/model/rows.h"
@@ -41,6 +42,46 @@ static void test_gaussian_has_its_moments(void **state)
   assert_near(s.sigma_u, sqrt(sigma * sigma + grid.du * grid.du / 6), 2e-6); /* binning adds du^2/12 twice */
   assert_near(s.odds, 0.5 * (erf(log1p(0.01) / sigma / sqrt(2)) - erf(log1p(-0.01) / sigma / sqrt(2))), 3e-3);
   assert_near(s.entropy, 0.5 * log(2 * M_PI * exp(1) * (sigma * sigma + grid.du * grid.du / 12)) - log(grid.du), 1e-4);
+}
+
+static void test_likelier_peak_wins_over_a_higher_one(void **state)
+{
+  (void)state;
+  float prob[N] = {0};
+  nsl_pdf_summary s;
+  gaussian(log1p(0.3), 0.0008, 0.3, prob); /* 0.3 in three bins or so */
+  gaussian(log1p(0.9), 0.0040, 0.7, prob); /* 0.7 in fifteen: lower, but more of it within 0.01 (1+z) */
+  nsl_pdf_summarise(&grid, prob, &s);
+  assert_near(s.z_mode, 0.9, 2e-3);
+  assert_near(s.odds, 0.69, 0.01);
+  memset(prob, 0, sizeof prob);
+  gaussian(log1p(0.3), 0.0008, 0.3, prob);
+  gaussian(log1p(0.9), 0.0400, 0.7, prob); /* now so broad that 0.14 is within */
+  nsl_pdf_summarise(&grid, prob, &s);
+  assert_near(s.z_mode, 0.3, 1e-3);
+}
+
+/* Whatever the shape, no other redshift of the grid has much more probability near it. */
+static void test_odds_are_the_best_there_are(void **state)
+{
+  (void)state;
+  for (unsigned seed = 1; seed <= 20; seed++) {
+    float prob[N] = {0};
+    nsl_pdf_summary s;
+    srand(seed);
+    for (int k = 0; k < 6; k++) {
+      gaussian(0.05 + 0.9 * rand() / RAND_MAX, 0.001 + 0.01 * rand() / RAND_MAX, 0.1 + rand() % 3, prob);
+    }
+    double sum = 0, most = 0;
+    for (int i = 0; i < N; i++) { sum += (double)prob[i]; }
+    nsl_pdf_summarise(&grid, prob, &s);
+    for (int i = 7; i + 7 < N; i++) {
+      double within = 0;
+      for (int j = i - 6; j <= i + 6; j++) { within += (double)prob[j] / sum; }
+      most = fmax(most, within);
+    }
+    assert_true(s.odds <= most + 0.1 && s.odds >= 0.7 * most);
+  }
 }
 
 static void test_single_bin_is_exact(void **state)
@@ -201,6 +242,8 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_gaussian_has_its_moments),
+      cmocka_unit_test(test_likelier_peak_wins_over_a_higher_one),
+      cmocka_unit_test(test_odds_are_the_best_there_are),
       cmocka_unit_test(test_single_bin_is_exact),
       cmocka_unit_test(test_mode_ignores_the_second_peak),
       cmocka_unit_test(test_cdf_and_quantile_are_inverse),
