@@ -293,7 +293,8 @@ static double passes(bench *b, int n)
 
 int main(int argc, char **argv)
 {
-  if (argc > 0) { nsl_blas_restart_with_better_core(argv); }
+  (void)argc;
+  nsl_blas_restart_with_better_core(argv);
   nsl_error err = NSL_ERROR_INIT;
   bench b = {0};
   char line[8192], word[32], what[32], folder[4096];

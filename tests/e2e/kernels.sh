@@ -11,7 +11,7 @@ esac
 for asked in Prescott Haswell; do
   [ "$(OPENBLAS_CORETYPE=$asked core)" = $asked ] || fail "OPENBLAS_CORETYPE=$asked is not heeded"
 done
-# The program that starts again is the same: arguments, exit code, standard input.
+# The program that starts again has the same arguments and exit code.
 code=0
 (unset OPENBLAS_CORETYPE; "$noslit" no-such-command 2> /dev/null) || code=$?
 [ $code = 2 ] || fail "exit code $code of an unknown command"

@@ -12,7 +12,7 @@ nsl_status nsl_blas_start(nsl_error *err);
  * all arithmetic of the nn layer. */
 const char *nsl_blas_core(void);
 
-/* How wide vectors are: of a kernel set, of a processor. */
+/* How wide vectors are: of a kernel set, of a processor. noslit's own kernel tables have these numbers. */
 typedef enum { NSL_BLAS_OLDER /* than AVX2 */, NSL_BLAS_AVX2, NSL_BLAS_WIDEST } nsl_blas_vectors;
 nsl_blas_vectors nsl_blas_vectors_of(const char *core);
 nsl_blas_vectors nsl_blas_processor(void);
