@@ -8,6 +8,7 @@
 #include "mock_warp.h"
 
 enum { STRIP = 64 /* columns that are moved by the same shift: it changes by less than 1e-3 px */ };
+enum { BLOCK = 2 };      /* vectors of columns that are moved in one go */
 enum { FIR = 5 };        /* taps of the prefilter along a row, on each side: what is left out is 4e-4 of what it does */
 #define Z (-0.26794919f) /* sqrt(3) - 2 */
 
@@ -92,27 +93,45 @@ static void spline(double u, double scale, float w[4])
   w[3] = (float)(scale * u * u * u / 6);
 }
 
-/* Columns that move together: to[j][0..n) from rows first + j .. first + j + 3 of the coefficients (kept within 0 .. ph - 1), four
- * columns from `from` on. The rows, already summed along x, wait in registers. n is a multiple of LANES. */
-NSL_VECTORISED static void show_strip(const float *from, int pw, int ph, int first, const float wx[4], const float wy[4], int n,
-                                      int h, float *to, int w)
+/* What a strip of columns is made of: rows `first` + j .. first + j + 3 of the coefficients (kept within 0 .. ph - 1), four columns
+ * from `from` on. */
+typedef struct {
+  const float *from;
+  int pw, ph, first;
+  float wx[4], wy[4];
+} strip;
+
+/* `vectors` of columns: rows, summed along x, wait in registers until the next three are. */
+static inline __attribute__((always_inline)) void show_block(const strip *s, int i, const int vectors, int h, float *to, int w)
 {
-  const vec a0 = {wx[0], wx[0], wx[0], wx[0], wx[0], wx[0], wx[0], wx[0]}, a1 = a0 * 0 + wx[1], a2 = a0 * 0 + wx[2],
-            a3 = a0 * 0 + wx[3];
-  for (int i = 0; i < n; i += LANES) {
-    vec r[4] = {{0}};
-    for (int j = -3; j < h; j++) {
-      int row = first + j + 3;
-      const float *at = from + (size_t)(row < 0 ? 0 : row > ph - 1 ? ph - 1 : row) * (size_t)pw + i;
-      r[0] = r[1];
-      r[1] = r[2];
-      r[2] = r[3];
-      r[3] = (a0 * *(const vec *)at + a1 * *(const vec *)(at + 1)) + (a2 * *(const vec *)(at + 2) + a3 * *(const vec *)(at + 3));
-      if (j < 0) { continue; }
-      vec v = (wy[0] * r[0] + wy[1] * r[1]) + (wy[2] * r[2] + wy[3] * r[3]);
-      *(vec *)(to + (size_t)j * (size_t)w + i) = (vec)((mask)v & (v > 0)); /* what rings below zero is zero */
+  const wide zero = {0}, a0 = zero + s->wx[0], a1 = zero + s->wx[1], a2 = zero + s->wx[2], a3 = zero + s->wx[3];
+  wide r[4][BLOCK] = {{zero}};
+  for (int j = -3; j < h; j++) {
+    int row = s->first + j + 3;
+    const float *line = s->from + (size_t)(row < 0 ? 0 : row > s->ph - 1 ? s->ph - 1 : row) * (size_t)s->pw + i;
+    for (int k = 0; k < vectors; k++) {
+      const float *at = line + k * WIDE_LANES;
+      r[0][k] = r[1][k];
+      r[1][k] = r[2][k];
+      r[2][k] = r[3][k];
+      r[3][k] =
+          (a0 * *(const wide *)at + a1 * *(const wide *)(at + 1)) + (a2 * *(const wide *)(at + 2) + a3 * *(const wide *)(at + 3));
+    }
+    if (j < 0) { continue; }
+    for (int k = 0; k < vectors; k++) {
+      wide v = (s->wy[0] * r[0][k] + s->wy[1] * r[1][k]) + (s->wy[2] * r[2][k] + s->wy[3] * r[3][k]);
+      *(wide *)(to + (size_t)j * (size_t)w + i + k * WIDE_LANES) =
+          (wide)((wide_mask)v & (v > 0)); /* what rings below zero is zero */
     }
   }
+}
+
+/* Columns that move together, to[j][0..n); n is a multiple of WIDE_LANES. Wide blocks use whole cache lines. */
+NSL_VECTORISED static void show_strip(const strip *s, int n, int h, float *to, int w)
+{
+  int i = 0;
+  for (; i + BLOCK * WIDE_LANES <= n; i += BLOCK * WIDE_LANES) { show_block(s, i, BLOCK, h, to, w); }
+  for (; i < n; i += WIDE_LANES) { show_block(s, i, 1, h, to, w); }
 }
 
 static double along(const double shift[3], double u) { return shift[0] + u * (shift[1] + u * shift[2]); }
@@ -120,14 +139,14 @@ static double along(const double shift[3], double u) { return shift[0] + u * (sh
 static int clamp(int v, int lo, int hi) { return v < lo ? lo : v > hi ? hi : v; }
 
 /* A window too narrow for vectors. */
-static void show_narrow(const float *from, int pw, int ph, int first, const float wx[4], const float wy[4], int n, int h, float *to)
+static void show_narrow(const strip *s, int n, int h, float *to)
 {
   for (int j = 0; j < h; j++) {
     for (int i = 0; i < n; i++) {
       float v = 0;
       for (int k = 0; k < 4; k++) {
-        const float *at = from + (size_t)clamp(first + j + k, 0, ph - 1) * (size_t)pw + i;
-        v += wy[k] * (wx[0] * at[0] + wx[1] * at[1] + wx[2] * at[2] + wx[3] * at[3]);
+        const float *at = s->from + (size_t)clamp(s->first + j + k, 0, s->ph - 1) * (size_t)s->pw + i;
+        v += s->wy[k] * (s->wx[0] * at[0] + s->wx[1] * at[1] + s->wx[2] * at[2] + s->wx[3] * at[3]);
       }
       to[j * n + i] = v > 0 ? v : 0;
     }
@@ -137,21 +156,23 @@ static void show_narrow(const float *from, int pw, int ph, int first, const floa
 void nsl_warp_show(const nsl_warp_move *m, const float *plate, int pw, int ph, int w, int h, float *img)
 {
   for (int a = 0; a < w; a += STRIP) {
-    int n = w - a < STRIP ? w - a : STRIP;
+    int n = w - a < STRIP ? w - a : STRIP, whole = n - n % WIDE_LANES;
     double u = (a + 0.5 * (n - 1) - m->middle) / m->half, stretch = 1 + (m->x[1] + 2 * u * m->x[2]) / m->half;
     double x = along(m->x, u), y = along(m->y, u), whole_x = floor(x), whole_y = floor(y);
-    float wx[4], wy[4];
-    spline(x - whole_x, stretch, wx);
-    spline(y - whole_y, 1, wy);
-    int first = (int)whole_y - 1, shift = (int)whole_x - 1;
-    if (w < LANES) {
-      show_narrow(plate + clamp(shift, 0, pw - n - 3), pw, ph, first, wx, wy, n, h, img);
+    strip s = {.pw = pw, .ph = ph, .first = (int)whole_y - 1};
+    spline(x - whole_x, stretch, s.wx);
+    spline(y - whole_y, 1, s.wy);
+    int shift = (int)whole_x - 1;
+    if (w < WIDE_LANES) {
+      s.from = plate + clamp(shift, 0, pw - n - 3);
+      show_narrow(&s, n, h, img);
       return;
     }
-    int whole = n - n % LANES;
-    show_strip(plate + clamp(a + shift, 0, pw - whole - 3), pw, ph, first, wx, wy, whole, h, img + a, w);
+    s.from = plate + clamp(a + shift, 0, pw - whole - 3);
+    show_strip(&s, whole, h, img + a, w);
     if (whole < n) { /* the last vector begins earlier and writes some columns again */
-      show_strip(plate + clamp(w - LANES + shift, 0, pw - LANES - 3), pw, ph, first, wx, wy, LANES, h, img + w - LANES, w);
+      s.from = plate + clamp(w - WIDE_LANES + shift, 0, pw - WIDE_LANES - 3);
+      show_strip(&s, WIDE_LANES, h, img + w - WIDE_LANES, w);
     }
   }
 }

@@ -29,27 +29,21 @@ static inline __attribute__((always_inline)) void put_turned(const vec r[SIDE], 
 NSL_VECTORISED static int32_t make_tile(const float *sci, const float *err, const int32_t *dq, const float *neighbours,
                                         size_t stride, int32_t bad, const target *to)
 {
-  const vec one = {1, 1, 1, 1, 1, 1, 1, 1};
-  mask seen = {0}, ok[SIDE];
-  vec r[SIDE];
+  mask seen = {0};
+  vec flux[SIDE], variance[SIDE], light[SIDE];
   int32_t all = 0;
   for (int j = 0; j < SIDE; j++) {
     vec f = *(const vec *)(sci + (size_t)j * stride), e = *(const vec *)(err + (size_t)j * stride);
     mask d = *(const mask *)(dq + (size_t)j * stride);
+    mask ok = (f <= FLT_MAX) & (f >= -FLT_MAX) & (e <= FLT_MAX) & (e > 0) & ((d & bad) == 0);
     seen |= d;
-    ok[j] = (f <= FLT_MAX) & (f >= -FLT_MAX) & (e <= FLT_MAX) & (e > 0) & ((d & bad) == 0);
-    r[j] = (vec)((mask)f & ok[j]);
+    flux[j] = (vec)((mask)f & ok);
+    variance[j] = (vec)((mask)(e * e) & ok);
+    light[j] = *(const vec *)(neighbours + (size_t)j * stride);
   }
-  put_turned(r, NSL_COLUMN_FLUX, to);
-  for (int j = 0; j < SIDE; j++) {
-    vec e = *(const vec *)(err + (size_t)j * stride);
-    r[j] = (vec)((mask)(e * e) & ok[j]);
-  }
-  put_turned(r, NSL_COLUMN_VARIANCE, to);
-  for (int j = 0; j < SIDE; j++) { r[j] = (vec)((mask)one & ok[j]); }
-  put_turned(r, NSL_COLUMN_GOOD, to);
-  for (int j = 0; j < SIDE; j++) { r[j] = *(const vec *)(neighbours + (size_t)j * stride); }
-  put_turned(r, NSL_COLUMN_NEIGHBOURS, to);
+  put_turned(flux, NSL_COLUMN_FLUX, to);
+  put_turned(variance, NSL_COLUMN_VARIANCE, to);
+  put_turned(light, NSL_COLUMN_NEIGHBOURS, to);
   for (int i = 0; i < SIDE; i++) { all |= seen[i]; }
   return all;
 }

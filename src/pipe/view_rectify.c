@@ -153,6 +153,8 @@ typedef struct {
   ((w[0] * *(const vec *)(left) + w[1] * *(const vec *)(right)) + \
    (w[2] * *(const vec *)((left) + 1) + w[3] * *(const vec *)((right) + 1)))
 #define ONLY(v, where) ((vec)((mask)(v) & (where)))
+/* A weight, where the pixels' variance says that they are good. */
+#define GOOD(k, variance) ONLY(none + w[k], *(const vec *)(variance) > 0)
 
 /* Pixels [a, b) of a run, whose four detector pixels are all inside the window; left and right point at those of pixel a. Up to
  * LANES - 1 pixels after them are written as well. Weights on bad pixels are dropped and the rest scaled up by 1 / kept: the flux
@@ -162,12 +164,12 @@ NSL_VECTORISED static void rectify_run(const float *left, const float *right, si
                                        run *out)
 {
   const float w[4] = {r->w[0], r->w[1], r->w[2], r->w[3]};
-  const vec one = {1, 1, 1, 1, 1, 1, 1, 1};
+  const vec none = {0}, one = none + 1;
   for (int k = 0; k < b - a; k += LANES) {
     const float *l = left + k, *g = right + k;
-    vec kept = WEIGH(l + NSL_COLUMN_GOOD * height, g + NSL_COLUMN_GOOD * height);
-    /* flux and variance of bad pixels are 0 */
-    vec f = WEIGH(l, g), v = WEIGH(l + NSL_COLUMN_VARIANCE * height, g + NSL_COLUMN_VARIANCE * height);
+    const float *lv = l + NSL_COLUMN_VARIANCE * height, *gv = g + NSL_COLUMN_VARIANCE * height;
+    vec kept = (GOOD(0, lv) + GOOD(1, gv)) + (GOOD(2, lv + 1) + GOOD(3, gv + 1));
+    vec f = WEIGH(l, g), v = WEIGH(lv, gv);
     vec light = WEIGH(l + NSL_COLUMN_NEIGHBOURS * height, g + NSL_COLUMN_NEIGHBOURS * height);
     mask ok = kept >= KEPT_WEIGHT_MIN;
     vec scale = one / (vec)(((mask)kept & ok) | ((mask)one & ~ok));
@@ -188,7 +190,7 @@ static void rectify_edge(const rectifier *r, int iy, int k, float *total, run *o
     int x = r->ix + (t & 1), y = iy + (t >> 1);
     if (x < 0 || x >= r->view->w || y < 0 || y >= r->view->h) { continue; }
     const float *at = nsl_column(r->columns, x) + y;
-    kept += r->w[t] * at[NSL_COLUMN_GOOD * height];
+    kept += at[NSL_COLUMN_VARIANCE * height] > 0 ? r->w[t] : 0.0f;
     f += r->w[t] * at[NSL_COLUMN_FLUX * height];
     v += r->w[t] * at[NSL_COLUMN_VARIANCE * height];
     light += r->w[t] * at[NSL_COLUMN_NEIGHBOURS * height];

@@ -21,15 +21,14 @@ NSL_VECTORISED static size_t sample_rows(const float *column, int height, int a,
                                          float *variance_sum)
 {
   const float *restrict flux = column, *restrict variance = column + NSL_COLUMN_VARIANCE * height,
-                        *restrict neighbours = column + NSL_COLUMN_NEIGHBOURS * height,
-                        *restrict good = column + NSL_COLUMN_GOOD * height;
+                        *restrict neighbours = column + NSL_COLUMN_NEIGHBOURS * height;
   size_t n = 0;
   vec sum = {0};
   mask counted = {0};
   for (int y = a; y < b; y += LANES) {
     mask number = {0, 1, 2, 3, 4, 5, 6, 7};
     vec f = *(const vec *)(flux + y), v = *(const vec *)(variance + y), light = *(const vec *)(neighbours + y);
-    mask take = (*(const vec *)(good + y) > 0) & (light * light <= limit2 * v) & (number < b - y);
+    mask take = (v > 0) & (light * light <= limit2 * v) & (number < b - y);
     const vec far = {INFINITY, INFINITY, INFINITY, INFINITY, INFINITY, INFINITY, INFINITY, INFINITY};
     *(vec *)(sample + y - a) = (vec)(((mask)(f - light) & take) | ((mask)far & ~take));
     sum += (vec)((mask)v & take);
@@ -184,14 +183,14 @@ double nsl_view_own_beside(const nsl_mix *mix, const nsl_view_settings *settings
 }
 
 /* Adds flux - neighbours - level of the good ones of rows [a, b); returns their number. */
-NSL_VECTORISED static size_t sum_rows(const float *restrict flux, const float *restrict neighbours, const float *restrict good,
+NSL_VECTORISED static size_t sum_rows(const float *restrict flux, const float *restrict neighbours, const float *restrict variance,
                                       float level, int a, int b, double *sum)
 {
   vec all = {0};
   mask number = {0, 1, 2, 3, 4, 5, 6, 7}, n = {0};
   size_t counted = 0;
   for (int y = a; y < b; y += LANES) {
-    mask take = (*(const vec *)(good + y) > 0) & (number < b - y);
+    mask take = (*(const vec *)(variance + y) > 0) & (number < b - y);
     all += (vec)((mask)(*(const vec *)(flux + y) - *(const vec *)(neighbours + y) - level) & take);
     n -= take;
   }
@@ -212,8 +211,8 @@ static double own_light(const nsl_view *view, const nsl_columns *columns, double
     double centre = view->trace.y0 + nsl_trace_dy(&view->trace, view->x0 + x - view->trace.x0) - view->y0;
     int a = row_within(ceil(centre - BOX_HALF), view->h), b = row_within(floor(centre + BOX_HALF) + 1, view->h);
     const float *flux = nsl_column(columns, x), *neighbours = flux + NSL_COLUMN_NEIGHBOURS * columns->height,
-                *good = flux + NSL_COLUMN_GOOD * columns->height;
-    n += sum_rows(flux, neighbours, good, (float)level, a, b, &sum);
+                *variance = flux + NSL_COLUMN_VARIANCE * columns->height;
+    n += sum_rows(flux, neighbours, variance, (float)level, a, b, &sum);
   }
   double box = n > 0 ? sum / (double)n : 0;
   return box > 0 ? view->own_beside * box / (1 - view->own_beside) : 0;

@@ -5,8 +5,9 @@
 
 #include "noslit/pipe/stamper.h"
 
-/* A cut-out by columns: column x is NSL_COLUMN_PLANES runs of `height` values; rows beyond the window are zero. */
-enum { NSL_COLUMN_FLUX, NSL_COLUMN_VARIANCE, NSL_COLUMN_NEIGHBOURS, NSL_COLUMN_GOOD, NSL_COLUMN_PLANES };
+/* A cut-out by columns: column x is NSL_COLUMN_PLANES runs of `height` values; rows beyond the window are zero. Pixels whose
+ * variance is 0 are bad; their flux is 0 too. */
+enum { NSL_COLUMN_FLUX, NSL_COLUMN_VARIANCE, NSL_COLUMN_NEIGHBOURS, NSL_COLUMN_PLANES };
 
 typedef struct {
   float *data; /* not owned */
@@ -55,8 +56,7 @@ void nsl_rectified_combine(nsl_view_room *room, int n, const nsl_band *band, con
 
 /* --- view_columns.c --- */
 int nsl_columns_height(int h); /* that a window of h rows needs */
-/* Fills out->data [w][NSL_COLUMN_PLANES][height] (height set by the caller): good is 1 or 0; flux and variance are 0 where it is 0.
- */
+/* Fills out->data [w][NSL_COLUMN_PLANES][height] (height set by the caller). */
 void nsl_columns_make(const nsl_view *view, const nsl_dq_bits *bits, nsl_columns *out);
 
 /* --- view_sky.c --- */
