@@ -15,62 +15,107 @@ enum { SKY_PIXELS_MIN = 200 };
 /* So many pixels, evenly picked, say where clipping starts. */
 enum { START_PIXELS = 1024 };
 
-/* Rows [a, b) of a column into the sample: what is bad, or where the neighbours' light is above limit2 variances, becomes infinite,
- * so that clipping leaves it out. Returns the number of others. */
-NSL_VECTORISED static size_t sample_rows(const float *column, int height, int a, int b, float limit2, float *restrict sample,
-                                         float *variance_sum)
+enum { CHUNK = 64 /* columns that are looked at in one go: so few that sums of a lane may be in single precision */ };
+
+/* Columns `first` .. of a view. */
+typedef struct {
+  const float *column; /* the first */
+  size_t height;
+  int n;
+  double centre[CHUNK]; /* row of the trace, 0-based */
+  /* one or two ranges of rows [low, high) of each column */
+  int n_ranges, low[2][CHUNK], high[2][CHUNK];
+} chunk;
+
+static void open_chunk(const nsl_view *view, const nsl_columns *columns, int first, int n_ranges, chunk *c)
 {
-  const float *restrict flux = column, *restrict variance = column + NSL_COLUMN_VARIANCE * height,
-                        *restrict neighbours = column + NSL_COLUMN_NEIGHBOURS * height;
-  size_t n = 0;
-  vec sum = {0};
-  mask counted = {0};
-  for (int y = a; y < b; y += LANES) {
-    mask number = {0, 1, 2, 3, 4, 5, 6, 7};
-    vec f = *(const vec *)(flux + y), v = *(const vec *)(variance + y), light = *(const vec *)(neighbours + y);
-    mask take = (v > 0) & (light * light <= limit2 * v) & (number < b - y);
-    const vec far = {INFINITY, INFINITY, INFINITY, INFINITY, INFINITY, INFINITY, INFINITY, INFINITY};
-    *(vec *)(sample + y - a) = (vec)(((mask)(f - light) & take) | ((mask)far & ~take));
-    sum += (vec)((mask)v & take);
-    counted -= take;
+  c->column = nsl_column(columns, first);
+  c->height = (size_t)columns->height;
+  c->n = view->w - first < CHUNK ? view->w - first : CHUNK;
+  c->n_ranges = n_ranges;
+  for (int i = 0; i < c->n; i++) {
+    c->centre[i] = view->trace.y0 + nsl_trace_dy(&view->trace, view->x0 + first + i - view->trace.x0) - view->y0;
   }
-  for (int k = 0; k < LANES; k++) {
-    *variance_sum += sum[k];
-    n += (size_t)counted[k];
-  }
-  return n;
 }
 
-static int row_within(double y, int h) { return !(y > 0) ? 0 : y > h ? h : (int)y; }
+static inline int row_within(double y, int h) { return (int)(y > 0 ? y < h ? y : h : 0); }
+
+/* The first row at or above the trace + offset, within 0 .. h. */
+NSL_VECTORISED static void rows_from(const chunk *c, double offset, int h, int *restrict row)
+{
+  for (int i = 0; i < c->n; i++) { row[i] = row_within(ceil(c->centre[i] + offset), h); }
+}
+
+/* The first row above the trace + offset. */
+NSL_VECTORISED static void rows_after(const chunk *c, double offset, int h, int *restrict row)
+{
+  for (int i = 0; i < c->n; i++) { row[i] = row_within(floor(c->centre[i] + offset) + 1, h); }
+}
 
 /* Pixels of the sky. */
 typedef struct {
   float *value; /* [n], infinite for those that do not count */
   size_t n, good;
-  double variance; /* mean of the good ones */
+  double variance; /* sum of the good ones */
 } sky_sample;
 
-/* Collects flux - neighbours of good pixels farther than `from` and not farther than `to` rows from the trace, where the
- * neighbours' light is below `limit` sigma. */
-static void sample_sky(const nsl_view *view, const nsl_columns *columns, double from, double to, float limit, sky_sample *s)
+static double sum_lanes(vec v)
 {
   double sum = 0;
-  s->n = s->good = 0;
-  float limit2 = fminf(limit * limit, 1e30f);
-  for (int x = 0; x < view->w; x++) {
-    double centre = view->trace.y0 + nsl_trace_dy(&view->trace, view->x0 + x - view->trace.x0) - view->y0;
-    int below0 = row_within(ceil(centre - to), view->h), above1 = row_within(floor(centre + to) + 1, view->h);
-    int below1 = from < 0 ? above1 : row_within(ceil(centre - from), view->h);
-    int above0 = from < 0 ? above1 : row_within(floor(centre + from) + 1, view->h);
-    const float *column = nsl_column(columns, x);
-    float of_column = 0;
-    s->good += sample_rows(column, columns->height, below0, below1, limit2, s->value + s->n, &of_column);
-    s->n += (size_t)(below1 > below0 ? below1 - below0 : 0);
-    s->good += sample_rows(column, columns->height, above0, above1, limit2, s->value + s->n, &of_column);
-    s->n += (size_t)(above1 > above0 ? above1 - above0 : 0);
-    sum += (double)of_column;
+  for (int k = 0; k < LANES; k++) { sum += (double)v[k]; }
+  return sum;
+}
+
+static size_t count_lanes(mask m)
+{
+  size_t n = 0;
+  for (int k = 0; k < LANES; k++) { n += (size_t)m[k]; }
+  return n;
+}
+
+/* Rows of a chunk into the sample: what is bad, or where the neighbours' light is above limit2 variances, becomes infinite, so that
+ * clipping leaves it out. Whole vectors are written. */
+NSL_VECTORISED static void sample_rows(const chunk *c, float limit2, sky_sample *s)
+{
+  const vec far = (vec){0} + INFINITY;
+  const mask number = {0, 1, 2, 3, 4, 5, 6, 7};
+  vec sum = {0};
+  mask counted = {0};
+  for (int k = 0; k < c->n * c->n_ranges; k++) {
+    int i = k / c->n_ranges, range = k % c->n_ranges, low = c->low[range][i], rows = c->high[range][i] - low;
+    const float *flux = c->column + (size_t)i * NSL_COLUMN_PLANES * c->height + low,
+                *variance = flux + NSL_COLUMN_VARIANCE * c->height, *neighbours = flux + NSL_COLUMN_NEIGHBOURS * c->height;
+    for (int y = 0; y < rows; y += LANES) {
+      vec f = *(const vec *)(flux + y), v = *(const vec *)(variance + y), light = *(const vec *)(neighbours + y);
+      mask take = (v > 0) & (light * light <= limit2 * v) & (number < rows - y);
+      *(vec *)(s->value + s->n + y) = (vec)(((mask)(f - light) & take) | ((mask)far & ~take));
+      sum += (vec)((mask)v & take);
+      counted -= take;
+    }
+    s->n += rows > 0 ? (size_t)rows : 0;
   }
-  s->variance = s->good ? sum / (double)s->good : 0;
+  s->variance += sum_lanes(sum);
+  s->good += count_lanes(counted);
+}
+
+/* Collects flux - neighbours of good pixels farther than `from` (any when negative) and not farther than `to` rows from the trace,
+ * where the neighbours' light is below `limit` sigma. */
+static void sample_sky(const nsl_view *view, const nsl_columns *columns, double from, double to, float limit, sky_sample *s)
+{
+  float limit2 = fminf(limit * limit, 1e30f);
+  s->n = s->good = 0;
+  s->variance = 0;
+  for (int x = 0; x < view->w; x += CHUNK) {
+    chunk c;
+    open_chunk(view, columns, x, from < 0 ? 1 : 2, &c);
+    rows_from(&c, -to, view->h, c.low[0]);
+    rows_after(&c, to, view->h, c.high[c.n_ranges - 1]);
+    if (from >= 0) {
+      rows_from(&c, -from, view->h, c.high[0]);
+      rows_after(&c, from, view->h, c.low[1]);
+    }
+    sample_rows(&c, limit2, s);
+  }
 }
 
 /* k-th smallest; what is before it is not larger, what is after it not smaller. */
@@ -182,23 +227,24 @@ double nsl_view_own_beside(const nsl_mix *mix, const nsl_view_settings *settings
   return box > 0 ? fmin(beside / box, OWN_BESIDE_MAX) : 0;
 }
 
-/* Adds flux - neighbours - level of the good ones of rows [a, b); returns their number. */
-NSL_VECTORISED static size_t sum_rows(const float *restrict flux, const float *restrict neighbours, const float *restrict variance,
-                                      float level, int a, int b, double *sum)
+/* Adds flux - neighbours - level of the good pixels of a chunk's rows; returns their number. */
+NSL_VECTORISED static size_t sum_rows(const chunk *c, float level, double *sum)
 {
+  const mask number = {0, 1, 2, 3, 4, 5, 6, 7};
   vec all = {0};
-  mask number = {0, 1, 2, 3, 4, 5, 6, 7}, n = {0};
-  size_t counted = 0;
-  for (int y = a; y < b; y += LANES) {
-    mask take = (*(const vec *)(variance + y) > 0) & (number < b - y);
-    all += (vec)((mask)(*(const vec *)(flux + y) - *(const vec *)(neighbours + y) - level) & take);
-    n -= take;
+  mask counted = {0};
+  for (int i = 0; i < c->n; i++) {
+    int low = c->low[0][i], rows = c->high[0][i] - low;
+    const float *flux = c->column + (size_t)i * NSL_COLUMN_PLANES * c->height + low,
+                *variance = flux + NSL_COLUMN_VARIANCE * c->height, *neighbours = flux + NSL_COLUMN_NEIGHBOURS * c->height;
+    for (int y = 0; y < rows; y += LANES) {
+      mask take = (*(const vec *)(variance + y) > 0) & (number < rows - y);
+      all += (vec)((mask)(*(const vec *)(flux + y) - *(const vec *)(neighbours + y) - level) & take);
+      counted -= take;
+    }
   }
-  for (int k = 0; k < LANES; k++) {
-    *sum += (double)all[k];
-    counted += (size_t)n[k];
-  }
-  return counted;
+  *sum += sum_lanes(all);
+  return count_lanes(counted);
 }
 
 /* How much of the sky's level is the source's own light: a part of what its box has above the level. */
@@ -207,12 +253,12 @@ static double own_light(const nsl_view *view, const nsl_columns *columns, double
   double sum = 0;
   size_t n = 0;
   if (!(view->own_beside > 0)) { return 0; }
-  for (int x = 0; x < view->w; x++) {
-    double centre = view->trace.y0 + nsl_trace_dy(&view->trace, view->x0 + x - view->trace.x0) - view->y0;
-    int a = row_within(ceil(centre - BOX_HALF), view->h), b = row_within(floor(centre + BOX_HALF) + 1, view->h);
-    const float *flux = nsl_column(columns, x), *neighbours = flux + NSL_COLUMN_NEIGHBOURS * columns->height,
-                *variance = flux + NSL_COLUMN_VARIANCE * columns->height;
-    n += sum_rows(flux, neighbours, variance, (float)level, a, b, &sum);
+  for (int x = 0; x < view->w; x += CHUNK) {
+    chunk c;
+    open_chunk(view, columns, x, 1, &c);
+    rows_from(&c, -BOX_HALF, view->h, c.low[0]);
+    rows_after(&c, BOX_HALF, view->h, c.high[0]);
+    n += sum_rows(&c, (float)level, &sum);
   }
   double box = n > 0 ? sum / (double)n : 0;
   return box > 0 ? view->own_beside * box / (1 - view->own_beside) : 0;
@@ -234,7 +280,7 @@ double nsl_view_sky(const nsl_view *view, const nsl_view_settings *settings, con
     sample_sky(view, columns, tries[t].from, tries[t].to, tries[t].limit, &s);
     if (s.good >= SKY_PIXELS_MIN) { break; }
   }
-  *variance = s.variance;
+  *variance = s.good ? s.variance / (double)s.good : 0;
   if (s.good == 0 || settings->sky_rows <= 0) { return 0; }
   double level = clipped_mean(&s);
   return t < 2 ? level - own_light(view, columns, level) : level;
