@@ -158,97 +158,63 @@ static void mark_beside(const nsl_rectified *view, const consensus *c, unsigned 
   }
 }
 
+/* Rejected pixels have no data any more. */
+NSL_VECTORISED static void drop_marked(nsl_rectified *view, const unsigned char *rejected)
+{
+  for (size_t i = 0; i < NSL_STAMP_PLANE; i++) { view->variance[i] = rejected[i] ? 0 : view->variance[i]; }
+}
+
 static void reject_outliers(nsl_view_room *room, int n, float sigmas)
 {
   consensus c = consensus_in(room);
-  if (n < 2) {
-    memset(room->rejected, 0, (size_t)n * NSL_STAMP_PLANE);
-    return;
-  }
+  if (n < 2) { return; }
   find_reference(room, n, sigmas, &c);
   dilate(c.reference, c.brightest);
   for (int v = 0; v < n; v++) {
-    unsigned char *rejected = room->rejected + (size_t)v * NSL_STAMP_PLANE;
-    if (mark_outliers(&room->views[v], &c, rejected)) { mark_beside(&room->views[v], &c, rejected); }
+    if (!mark_outliers(&room->views[v], &c, room->rejected)) { continue; }
+    mark_beside(&room->views[v], &c, room->rejected);
+    drop_marked(&room->views[v], room->rejected);
   }
 }
 
-/* One column's sums over the views: of weights, flux, variance and neighbours' light. */
-typedef struct {
-  float weight[ROWS], flux[ROWS], variance[ROWS], neighbours[ROWS];
-} column_sums;
-
-/* The first view sets the sums, others are added. (They are not cleared before: compilers do that with a slow instruction.) */
-#define SUM_VIEW(op)                                                         \
-  for (int y = 0; y < ROWS; y++) {                                           \
-    float w = (variance[y] > 0) & !rejected[at + (size_t)y] ? weight : 0.0f; \
-    s->weight[y] op w;                                                       \
-    s->flux[y] op w *rate[y];                                                \
-    s->variance[y] op w *w *variance[y];                                     \
-    s->neighbours[y] op w *nb[y];                                            \
-  }
-
-NSL_VECTORISED static void set_view(const nsl_rectified *view, const unsigned char *restrict rejected, size_t at, float weight,
-                                    column_sums *restrict s)
+/* NSL_TILE columns of all views from `at` on, averaged, turned back to rows. weight: of largest 1, so that single precision does.
+ */
+NSL_VECTORISED static void average_columns(const nsl_rectified *views, int n, const float *weight, float total_s, size_t at,
+                                           float *const to[3])
 {
-  const float *restrict rate = view->rate + at, *restrict variance = view->variance + at, *restrict nb = view->neighbours + at;
-  SUM_VIEW(=)
-}
-
-NSL_VECTORISED static void add_view(const nsl_rectified *view, const unsigned char *restrict rejected, size_t at, float weight,
-                                    column_sums *restrict s)
-{
-  const float *restrict rate = view->rate + at, *restrict variance = view->variance + at, *restrict nb = view->neighbours + at;
-  SUM_VIEW(+=)
-}
-
-NSL_VECTORISED static void scale_sums(column_sums *s, float total_s)
-{
-  for (int y = 0; y < ROWS; y++) {
-    float scale = s->weight[y] > 0 ? total_s / s->weight[y] : 0;
-    s->flux[y] *= scale;
-    s->variance[y] *= scale * scale;
-    s->neighbours[y] *= scale;
+  for (size_t y = 0; y < ROWS; y += NSL_TILE) {
+    vec flux[NSL_TILE], variance[NSL_TILE], light[NSL_TILE], turned[NSL_TILE];
+    for (size_t k = 0; k < NSL_TILE; k++) {
+      const vec none = {0};
+      vec sum = none, f = none, v = none, nb = none;
+      size_t i = at + k * ROWS + y;
+      for (int view = 0; view < n; view++) {
+        vec var = *(const vec *)(views[view].variance + i), w = (vec)((mask)(none + weight[view]) & (var > 0));
+        sum += w;
+        f += w * *(const vec *)(views[view].rate + i);
+        v += w * w * var;
+        nb += w * *(const vec *)(views[view].neighbours + i);
+      }
+      mask any = sum > 0;
+      vec scale = (vec)((mask)(total_s / (vec)(((mask)sum & any) | ((mask)(none + 1) & ~any))) & any);
+      flux[k] = f * scale;
+      variance[k] = v * (scale * scale);
+      light[k] = nb * scale;
+    }
+    const vec *const plane[3] = {flux, variance, light};
+    for (int p = 0; p < 3; p++) {
+      nsl_tile_turn(plane[p], turned);
+      for (size_t k = 0; k < NSL_TILE; k++) { *(vec *)(to[p] + (y + k) * NSL_STAMP_NX) = turned[k]; }
+    }
   }
 }
 
-/* Columns of ROWS values side by side as rows of a stamp's plane. */
-NSL_VECTORISED static void put_columns(const float (*from)[ROWS], float *to)
-{
-  for (int y = 0; y < ROWS; y += NSL_TILE) {
-    vec in[NSL_TILE], turned[NSL_TILE];
-    for (int k = 0; k < NSL_TILE; k++) { in[k] = *(const vec *)(from[k] + y); }
-    nsl_tile_turn(in, turned);
-    for (int k = 0; k < NSL_TILE; k++) { *(vec *)(to + (size_t)(y + k) * NSL_STAMP_NX) = turned[k]; }
-  }
-}
-
-/* weight: of largest 1, so that single precision does. The planes are turned back to rows. */
 static void average(const nsl_view_room *room, int n, const float *weight, float total_s, float *flux, float *variance,
                     float *contamination)
 {
-  float plane[3][NSL_TILE][ROWS];
-  if (n == 0) {
-    memset(flux, 0, NSL_STAMP_PLANE * sizeof *flux);
-    memset(variance, 0, NSL_STAMP_PLANE * sizeof *variance);
-    memset(contamination, 0, NSL_STAMP_PLANE * sizeof *contamination);
-    return;
-  }
   for (size_t x = 0; x < NSL_STAMP_NX; x += NSL_TILE) {
-    for (size_t k = 0; k < NSL_TILE; k++) {
-      column_sums s;
-      for (int v = 0; v < n; v++) {
-        const unsigned char *rejected = room->rejected + (size_t)v * NSL_STAMP_PLANE;
-        (v ? add_view : set_view)(&room->views[v], rejected, (x + k) * ROWS, weight[v], &s);
-      }
-      scale_sums(&s, total_s);
-      memcpy(plane[0][k], s.flux, sizeof s.flux);
-      memcpy(plane[1][k], s.variance, sizeof s.variance);
-      memcpy(plane[2][k], s.neighbours, sizeof s.neighbours);
-    }
-    put_columns(plane[0], flux + x);
-    put_columns(plane[1], variance + x);
-    put_columns(plane[2], contamination + x);
+    float *const to[3] = {flux + x, variance + x, contamination + x};
+    average_columns(room->views, n, weight, total_s, x * ROWS, to);
   }
 }
 

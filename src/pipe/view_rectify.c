@@ -29,7 +29,7 @@ nsl_status nsl_view_room_reserve(nsl_view_room *room, int n_views, nsl_error *er
   grown.views = calloc((size_t)n_views, sizeof *grown.views);
   grown.planes = malloc((size_t)n_views * 3 * NSL_STAMP_PLANE * sizeof(float));
   grown.combine = malloc(NSL_COMBINE_PLANES * NSL_STAMP_PLANE * sizeof(float));
-  grown.rejected = malloc((size_t)n_views * NSL_STAMP_PLANE);
+  grown.rejected = malloc(NSL_STAMP_PLANE);
   if (!grown.views || !grown.planes || !grown.combine || !grown.rejected) {
     nsl_view_room_free(&grown);
     return nsl_fail(err, NSL_E_NOMEM, "no memory for %d views", n_views);

@@ -39,7 +39,7 @@ typedef struct {
   float *window;  /* of nsl_columns */
   float *sky;     /* sample of the sky */
   float *combine; /* NSL_COMBINE_PLANES planes [480][40] */
-  unsigned char *rejected;
+  unsigned char *rejected; /* pixels of one view */
 } nsl_view_room;
 
 #define NSL_COMBINE_PLANES 4
