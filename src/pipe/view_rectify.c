@@ -16,6 +16,7 @@ void nsl_view_room_free(nsl_view_room *room)
   free(room->views);
   free(room->planes);
   free(room->window);
+  free(room->holes);
   free(room->sky);
   free(room->combine);
   free(room->rejected);
@@ -41,15 +42,25 @@ nsl_status nsl_view_room_reserve(nsl_view_room *room, int n_views, nsl_error *er
   }
   grown.window = room->window;
   grown.sky = room->sky;
+  grown.holes = room->holes;
   grown.window_pixels = room->window_pixels;
+  grown.window_columns = room->window_columns;
   room->window = room->sky = NULL;
+  room->holes = NULL;
   nsl_view_room_free(room);
   *room = grown;
   return NSL_OK;
 }
 
-static nsl_status reserve_window(nsl_view_room *room, size_t pixels, nsl_error *err)
+static nsl_status reserve_window(nsl_view_room *room, size_t w, size_t h, nsl_error *err)
 {
+  size_t pixels = w * h;
+  if (w > room->window_columns) {
+    int32_t *holes = realloc(room->holes, (w + NSL_COLUMNS_SPARE) * sizeof *holes);
+    if (!holes) { return nsl_fail(err, NSL_E_NOMEM, "no memory for a cut-out of %zu columns", w); }
+    room->holes = holes;
+    room->window_columns = w;
+  }
   if (pixels <= room->window_pixels) { return NSL_OK; }
   float *window = malloc((NSL_COLUMN_PLANES * pixels + SPARE) * sizeof *window),
         *sky = malloc((pixels + NSL_SKY_SPARE) * sizeof *sky);
@@ -66,81 +77,25 @@ static nsl_status reserve_window(nsl_view_room *room, size_t pixels, nsl_error *
   return NSL_OK;
 }
 
-/* Where a stamp column comes from: 0-based position in the window of its centre row, rows' direction, ratio of pixel widths. */
-typedef struct {
-  double x, y, ratio;
-  int direction; /* +1, -1 (turned by 180 degrees); 0: not on the beam */
-} column_source;
-
-/* The place on the beam of a column, from dx. */
-static column_source column_at(const nsl_view *view, const nsl_band *band, double dx)
-{
-  column_source c = {0};
-  const nsl_trace *t = &view->trace;
-  if (!(dx >= t->dx_min && dx <= t->dx_max)) { return c; }
-  double dispersion = nsl_trace_dlambda(t, dx);
-  c.x = t->x0 + dx - view->x0;
-  c.y = t->y0 + nsl_trace_dy(t, dx) - view->y0;
-  c.ratio = band->dlambda_a / fabs(dispersion);
-  c.direction = dispersion > 0 ? 1 : -1;
-  return c;
-}
-
-/* dx of every column, NaN where the beam has none: exact at knots, a cubic Hermite polynomial between (right to 1e-6 px). */
-static void find_columns(const nsl_trace *t, const nsl_band *band, double dx[NSL_STAMP_NX])
-{
-  enum { KNOT = 16 };
-  for (int x = 0; x < NSL_STAMP_NX; x += KNOT) {
-    double a, b, la = band->lambda0_a + x * band->dlambda_a, lb = la + KNOT * band->dlambda_a;
-    int whole = nsl_trace_dx_of_lambda(t, la, &a) && nsl_trace_dx_of_lambda(t, lb, &b);
-    double per_column = band->dlambda_a * KNOT, ma = whole ? per_column / nsl_trace_dlambda(t, a) : 0,
-           mb = whole ? per_column / nsl_trace_dlambda(t, b) : 0;
-    for (int k = 0; k < KNOT && x + k < NSL_STAMP_NX; k++) {
-      double u = (double)k / KNOT, v = 1 - u;
-      if (whole) {
-        dx[x + k] = a * v * v * (1 + 2 * u) + b * u * u * (1 + 2 * v) + u * v * (ma * v - mb * u);
-      } else if (!nsl_trace_dx_of_lambda(t, la + k * band->dlambda_a, &dx[x + k])) {
-        dx[x + k] = NAN;
-      }
-    }
-  }
-}
-
-/* A column and what its pixels share: the two window columns it lies between and the four bilinear weights (lower left, lower
- * right, upper left, upper right). */
+/* A column of the stamp. */
 typedef struct {
   const nsl_view *view;
   const nsl_columns *columns;
   float sky;
   unsigned saturated_bit;
   int in_box; /* this column is in the band */
-  column_source c;
-  int ix, iy; /* lower left pixel of the first row; the next row's is one farther in c.direction */
-  float w[4];
-  float gain, gain_variance; /* electrons to stamp units */
+  int direction, ix, iy;
+  float w[4], gain, gain_variance;
 } rectifier;
 
-/* floor, for what is on a detector or near it. */
-static double whole(double v)
+static void place_column(const nsl_stamp_places *p, int x, rectifier *r)
 {
-  v = v < -1e6 ? -1e6 : v > 1e6 ? 1e6 : v;
-  double t = (double)(long)v;
-  return t - (t > v);
-}
-
-static void place_column(rectifier *r)
-{
-  const column_source *c = &r->c;
-  double seconds = r->view->exptime_s, y = c->y - c->direction * NSL_STAMP_YC, fx = whole(c->x), fy = whole(y);
-  float u = (float)(c->x - fx), v = (float)(y - fy);
-  r->ix = (int)fx;
-  r->iy = (int)fy;
-  r->w[0] = (1 - u) * (1 - v);
-  r->w[1] = u * (1 - v);
-  r->w[2] = (1 - u) * v;
-  r->w[3] = u * v;
-  r->gain = (float)(c->ratio / seconds);
-  r->gain_variance = (float)(c->ratio / (seconds * seconds));
+  r->direction = p->direction[x];
+  r->ix = p->ix[x];
+  r->iy = p->iy[x];
+  for (int t = 0; t < 4; t++) { r->w[t] = p->w[t][x]; }
+  r->gain = p->gain[x];
+  r->gain_variance = p->gain_variance[x];
 }
 
 /* What a run of pixels becomes, in order of growing window rows; whole vectors are written. */
@@ -177,6 +132,23 @@ NSL_VECTORISED static void rectify_run(const float *left, const float *right, si
     *(vec *)(out->rate + a + k) = ONLY((f * scale - r->sky) * r->gain, ok);
     *(vec *)(out->variance + a + k) = ONLY(v * (scale * scale) * r->gain_variance, ok);
     *(vec *)(out->neighbours + a + k) = ONLY(light * r->gain, ok);
+  }
+}
+
+/* A stamp's column from pixels of which none is bad or outside the window: the same numbers, without looking at each. */
+NSL_VECTORISED static void rectify_whole(const float *left, const float *right, size_t height, const rectifier *r,
+                                         float *restrict rate, float *restrict variance, float *restrict neighbours)
+{
+  const float w[4] = {r->w[0], r->w[1], r->w[2], r->w[3]}, kept = (w[0] + w[1]) + (w[2] + w[3]), scale = 1 / kept;
+  const mask turn = {7, 6, 5, 4, 3, 2, 1, 0};
+  for (int k = 0; k < NSL_STAMP_NY; k += LANES) {
+    const float *l = left + k, *g = right + k, *lv = l + NSL_COLUMN_VARIANCE * height, *gv = g + NSL_COLUMN_VARIANCE * height;
+    vec f = (WEIGH(l, g) * scale - r->sky) * r->gain, v = WEIGH(lv, gv) * (scale * scale) * r->gain_variance;
+    vec light = WEIGH(l + NSL_COLUMN_NEIGHBOURS * height, g + NSL_COLUMN_NEIGHBOURS * height) * r->gain;
+    int to = r->direction > 0 ? k : NSL_STAMP_NY - LANES - k;
+    *(vec *)(rate + to) = r->direction > 0 ? f : __builtin_shuffle(f, turn);
+    *(vec *)(variance + to) = r->direction > 0 ? v : __builtin_shuffle(v, turn);
+    *(vec *)(neighbours + to) = r->direction > 0 ? light : __builtin_shuffle(light, turn);
   }
 }
 
@@ -260,27 +232,24 @@ static void rectify_column(const rectifier *r, int column, nsl_rectified *to)
 {
   run out;
   float total[NSL_STAMP_NY];
-  int forward = r->c.direction > 0, first = forward ? r->iy : r->iy - (NSL_STAMP_NY - 1), a, b;
+  int forward = r->direction > 0, first = forward ? r->iy : r->iy - (NSL_STAMP_NY - 1), a, b;
+  size_t at = (size_t)column * NSL_STAMP_NY, height = (size_t)r->columns->height;
   find_inside(r, first, &a, &b);
-  if (b > a) {
-    const float *left = nsl_column(r->columns, r->ix) + first + a, *right = nsl_column(r->columns, r->ix + 1) + first + a;
-    rectify_run(left, right, (size_t)r->columns->height, a, b, r, &out);
+  const float *left = b > a ? nsl_column(r->columns, r->ix) + first : NULL,
+              *right = b > a ? nsl_column(r->columns, r->ix + 1) + first : NULL;
+  if (b - a == NSL_STAMP_NY && !r->columns->holes[r->ix] && !r->columns->holes[r->ix + 1] && !r->columns->any_saturated) {
+    rectify_whole(left, right, height, r, to->rate + at, to->variance + at, to->neighbours + at);
+    to->samples += r->in_box ? NSL_STAMP_BOX_LAST - NSL_STAMP_BOX_FIRST + 1 : 0;
+    return;
   }
+  if (b > a) { rectify_run(left + a, right + a, height, a, b, r, &out); }
   for (int k = 0; k < NSL_STAMP_NY; k++) { total[k] = 1; }
   for (int k = 0; k < a; k++) { rectify_edge(r, first + k, k, &total[k], &out); }
   for (int k = b; k < NSL_STAMP_NY; k++) { rectify_edge(r, first + k, k, &total[k], &out); }
-  size_t at = (size_t)column * NSL_STAMP_NY;
   put_run(out.rate, forward, to->rate + at);
   put_run(out.variance, forward, to->variance + at);
   put_run(out.neighbours, forward, to->neighbours + at);
   if (r->in_box) { count_box(r, forward, first, total, &out, to); }
-}
-
-/* sum w^2 of the bilinear weights, for a column whose rows all have the same fraction. */
-static float scatter_of(const rectifier *r)
-{
-  const float *w = r->w;
-  return (float)r->c.ratio * (w[0] * w[0] + w[1] * w[1] + w[2] * w[2] + w[3] * w[3]);
 }
 
 static void clear_column(nsl_rectified *to, int x)
@@ -298,9 +267,10 @@ nsl_status nsl_view_rectify(const nsl_view *view, const nsl_band *band, const ns
     return nsl_fail(err, NSL_E_BUG, "a view of %d x %d pixels and %g s", view->w, view->h, view->exptime_s);
   }
   nsl_columns columns = {.height = nsl_columns_height(view->h)};
-  nsl_status st = reserve_window(room, (size_t)view->w * (size_t)columns.height, err);
+  nsl_status st = reserve_window(room, (size_t)view->w, (size_t)columns.height, err);
   if (st != NSL_OK) { return st; }
   columns.data = room->window;
+  columns.holes = room->holes;
   nsl_columns_make(view, dq_bits, &columns);
   nsl_rectified *to = &room->views[slot];
   to->samples = to->masked = to->saturated = 0;
@@ -311,17 +281,15 @@ nsl_status nsl_view_rectify(const nsl_view *view, const nsl_band *band, const ns
   rectifier r = {.view = view, .columns = &columns, .sky = (float)sky, .saturated_bit = dq_bits->saturated};
   int x0, x1;
   nsl_band_columns(band, NSL_STAMP_NX, &x0, &x1);
-  double dx[NSL_STAMP_NX];
-  find_columns(&view->trace, band, dx);
+  nsl_stamp_places placed;
+  nsl_view_place(view, band, &placed);
+  memcpy(to->scatter, placed.scatter, sizeof to->scatter);
   for (int x = 0; x < NSL_STAMP_NX; x++) {
-    r.c = column_at(view, band, dx[x]);
-    to->scatter[x] = 0;
-    if (r.c.direction == 0) {
+    if (placed.direction[x] == 0) {
       clear_column(to, x);
       continue;
     }
-    place_column(&r);
-    to->scatter[x] = scatter_of(&r);
+    place_column(&placed, x, &r);
     r.in_box = x >= x0 && x < x1;
     rectify_column(&r, x, to);
   }

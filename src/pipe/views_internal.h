@@ -5,15 +5,18 @@
 
 #include "noslit/pipe/stamper.h"
 
-/* A cut-out by columns: column x is NSL_COLUMN_PLANES runs of `height` values; rows beyond the window are zero. Pixels whose
- * variance is 0 are bad; their flux is 0 too. */
+/* A cut-out by columns: column x is NSL_COLUMN_PLANES runs of `height` values; rows beyond the window hold numbers, but
+ * mean nothing. Pixels whose variance is 0 are bad; their flux is 0 too. */
 enum { NSL_COLUMN_FLUX, NSL_COLUMN_VARIANCE, NSL_COLUMN_NEIGHBOURS, NSL_COLUMN_PLANES };
 
 typedef struct {
-  float *data; /* not owned */
+  float *data;    /* not owned */
+  int32_t *holes; /* [w] and NSL_COLUMNS_SPARE more, not owned: not 0 for columns with bad pixels */
   int height;
   int any_saturated;
 } nsl_columns;
+
+#define NSL_COLUMNS_SPARE 8
 
 static inline const float *nsl_column(const nsl_columns *c, int x)
 {
@@ -35,10 +38,11 @@ typedef struct {
   int capacity;
   nsl_rectified *views;
   float *planes;
-  size_t window_pixels;
-  float *window;  /* of nsl_columns */
-  float *sky;     /* sample of the sky */
-  float *combine; /* NSL_COMBINE_PLANES planes [480][40] */
+  size_t window_pixels, window_columns;
+  float *window; /* of nsl_columns */
+  int32_t *holes;
+  float *sky;              /* sample of the sky */
+  float *combine;          /* NSL_COMBINE_PLANES planes [480][40] */
   unsigned char *rejected; /* pixels of one view */
 } nsl_view_room;
 
@@ -54,9 +58,21 @@ nsl_status nsl_view_rectify(const nsl_view *view, const nsl_band *band, const ns
 void nsl_rectified_combine(nsl_view_room *room, int n, const nsl_band *band, const nsl_view_settings *settings, float *flux,
                            float *variance, float *contamination, nsl_stamp_band_info *info, uint32_t *flags);
 
+/* --- view_place.c --- */
+/* Where each column of a stamp lies in a window, and what its pixels share. */
+typedef struct {
+  int direction[NSL_STAMP_NX];            /* of the rows: +1, -1 (turned by 180 degrees), 0: not on the beam */
+  int ix[NSL_STAMP_NX], iy[NSL_STAMP_NX]; /* lower left pixel of the first row; the next row's is one farther in direction */
+  float w[4][NSL_STAMP_NX];               /* bilinear: lower left, lower right, upper left, upper right */
+  float gain[NSL_STAMP_NX], gain_variance[NSL_STAMP_NX]; /* electrons to stamp units */
+  float scatter[NSL_STAMP_NX];                           /* of nsl_rectified */
+} nsl_stamp_places;
+
+void nsl_view_place(const nsl_view *view, const nsl_band *band, nsl_stamp_places *to);
+
 /* --- view_columns.c --- */
 int nsl_columns_height(int h); /* that a window of h rows needs */
-/* Fills out->data [w][NSL_COLUMN_PLANES][height] (height set by the caller). */
+/* Fills out->data [w][NSL_COLUMN_PLANES][height], out->holes and any_saturated (height set by the caller). */
 void nsl_columns_make(const nsl_view *view, const nsl_dq_bits *bits, nsl_columns *out);
 
 /* --- view_sky.c --- */
