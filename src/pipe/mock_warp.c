@@ -36,10 +36,12 @@ NSL_VECTORISED static void prefilter_down(float *img, int w, int h)
 /* The same along a row, as a sum; from has FIR values more on both sides. */
 NSL_VECTORISED static void prefilter_along(const float *restrict from, int w, const float tap[FIR + 1], float *restrict to)
 {
-  for (int i = 0; i < w; i++) { to[i] = tap[0] * from[i]; }
-  for (int k = 1; k <= FIR; k++) {
-    const float *restrict left = from - k, *restrict right = from + k;
-    for (int i = 0; i < w; i++) { to[i] += tap[k] * (left[i] + right[i]); }
+  const float t[FIR + 1] = {tap[0], tap[1], tap[2], tap[3], tap[4], tap[5]};
+  for (int i = 0; i < w; i++) {
+    const float *at = from + i;
+    float sum = t[0] * at[0];
+    for (int k = 1; k <= FIR; k++) { sum += t[k] * (at[-k] + at[k]); }
+    to[i] = sum;
   }
 }
 

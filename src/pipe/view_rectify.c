@@ -62,8 +62,7 @@ static nsl_status reserve_window(nsl_view_room *room, size_t w, size_t h, nsl_er
     room->window_columns = w;
   }
   if (pixels <= room->window_pixels) { return NSL_OK; }
-  float *window = malloc((NSL_COLUMN_PLANES * pixels + SPARE) * sizeof *window),
-        *sky = malloc((pixels + NSL_SKY_SPARE) * sizeof *sky);
+  float *window = calloc(NSL_COLUMN_PLANES * pixels + SPARE, sizeof *window), *sky = malloc((pixels + NSL_SKY_SPARE) * sizeof *sky);
   if (!window || !sky) {
     free(window);
     free(sky);
