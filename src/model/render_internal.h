@@ -7,7 +7,8 @@
 #include "noslit/base/hash.h"
 #include "noslit/model/render.h"
 
-#define NSL_LANES 8 /* floats per vector; rows and columns of the tables are padded to it */
+#define NSL_LANES 16 /* floats per vector; columns of the tables are padded to it */
+typedef float nsl_lanes __attribute__((vector_size(NSL_LANES * sizeof(float)), aligned(4)));
 
 /* Wide components of a profile are rendered on coarser grids: level l has a step of 2^l px. */
 #define NSL_LEVELS 3
@@ -26,7 +27,7 @@ typedef struct {
 } nsl_kernel;
 
 /* Zeros after a line, for what reads whole vectors. */
-#define NSL_LINE_SPARE (2 * NSL_LANES + 8)
+#define NSL_LINE_SPARE (NSL_LANES + 8)
 #define NSL_KERNELS 128 /* in the cache */
 
 #define NSL_REACH_MAX_PX 80.0 /* of a component from its centre */
@@ -93,7 +94,7 @@ void nsl_psf_delta(const nsl_psf *psf, double least, const nsl_trace *trace, dou
 void nsl_line_blur(float *line, const float *delta, int n, float *work);
 
 /* g[(m - m_min) * stride + i] = sum over t of kernel(t, m) line[i + step (t_max - t)] for kernel rows m_min..m_max. line is
- * readable up to stride + step (t_max - t_min); stride is a multiple of 2 NSL_LANES not below n. */
+ * readable up to stride + step (t_max - t_min); stride is a multiple of NSL_LANES not below n. */
 void nsl_convolve_rows(const nsl_kernel *kernel, int m_min, int m_max, const float *line, int step, int n, int stride, float *g);
 
 /* The window's columns that the beam can touch. */

@@ -147,7 +147,7 @@ static nsl_status make(nsl_kernel *kn, const nsl_mix *mix, double slope, double 
   kn->m_min = reach.m_min;
   kn->m_max = reach.m_max;
   int rows = kn->m_max - kn->m_min + 1, taps = kn->t_max - kn->t_min + 1;
-  kn->rows_padded = (rows + 3 + NSL_LANES - 1) / NSL_LANES * NSL_LANES; /* four rows are read from any */
+  kn->rows_padded = (rows + 6) / 4 * 4; /* four rows are read from any */
   size_t plane = (size_t)taps * (size_t)rows;
   if (!reserve(kn, 2 * plane + 2 * (size_t)rows, (size_t)taps * (size_t)kn->rows_padded)) {
     return nsl_fail(err, NSL_E_NOMEM, "kernel of %d x %d", taps, rows);

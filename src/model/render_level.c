@@ -7,7 +7,7 @@
 #include "noslit/base/vectorised.h"
 #include "render_internal.h"
 
-enum { STEP_MAX = 1 << (NSL_LEVELS - 1), PADDING = 2 * NSL_LANES, TAPS = 6 };
+enum { STEP_MAX = 1 << (NSL_LEVELS - 1), PADDING = NSL_LANES, TAPS = 6 };
 
 static int min_int(int a, int b) { return a < b ? a : b; }
 static int max_int(int a, int b) { return a > b ? a : b; }
@@ -91,50 +91,99 @@ NSL_VECTORISED static void weigh_blurred(const float *restrict above, const floa
   }
 }
 
-/* to += the spline of coefficient rows; the spline's ringing (1e-4 of the peak) is kept from going below zero. */
-NSL_VECTORISED static void add_run(float *restrict to, const float *const g[TAPS], const float *w, size_t w_stride, int n)
+typedef nsl_lanes vec;
+typedef int mask __attribute__((vector_size(NSL_LANES * sizeof(int)), aligned(4)));
+
+/* NSL_LANES columns: kernel rows m_min .. m_max convolved, and where they go, row by row of one phase. */
+typedef struct {
+  const float *rows;
+  float *to;
+  size_t rows_stride, to_stride;
+  int m_min, m_max, last; /* the window has rows 0 .. last */
+} block;
+
+static inline __attribute__((always_inline)) void read_row(const block *b, int m, vec *out)
 {
-  const float *restrict g0 = g[1], *restrict g1 = g[2], *restrict g2 = g[3], *restrict g3 = g[4];
-  const float *restrict w0 = w + w_stride, *restrict w1 = w0 + w_stride, *restrict w2 = w1 + w_stride, *restrict w3 = w2 + w_stride;
-  for (int i = 0; i < n; i++) {
-    float v = w0[i] * g0[i] + w1[i] * g1[i] + w2[i] * g2[i] + w3[i] * g3[i];
-    to[i] += v > 0 ? v : 0;
+  const vec none = {0};
+  *out = m < b->m_min || m > b->m_max ? none : *(const vec *)(b->rows + (size_t)(m - b->m_min) * b->rows_stride);
+}
+
+/* Adds the spline of coefficient rows, of columns whose trace is in `row`; the spline's ringing (1e-4 of the peak) is kept from
+ * going below zero. Rows wait in registers until the next ones have had them. */
+static inline __attribute__((always_inline)) void add_block(const block *b, int row, const vec *w, const int first, const int taps)
+{
+  int reach = (taps - 4) / 2, from = max_int(row + b->m_min - 1 - reach, 0), to = min_int(row + b->m_max + 2 + reach, b->last);
+  vec g[TAPS];
+  for (int c = 0; c + 1 < taps; c++) { read_row(b, from - row - 3 + first + c, &g[c + 1]); }
+  for (int j = from; j <= to; j++) {
+    for (int c = 0; c + 1 < taps; c++) { g[c] = g[c + 1]; }
+    read_row(b, j - row - 3 + first + taps - 1, &g[taps - 1]);
+    vec v = w[first] * g[0];
+    for (int c = 1; c < taps; c++) { v += w[first + c] * g[c]; }
+    vec *at = (vec *)(b->to + (size_t)j * b->to_stride);
+    *at += (vec)((mask)v & (v > 0));
   }
 }
 
-/* The same with all six. */
-NSL_VECTORISED static void add_blurred(float *restrict to, const float *const g[TAPS], const float *w, size_t w_stride, int n)
+/* Columns start .. of the footprint, those from lane `skip` on: one pass for each row that the trace has there. */
+NSL_VECTORISED static void place_block(const nsl_renderer *r, const block *b, int start, int skip, int n, int blurred)
 {
-  const float *restrict g0 = g[0], *restrict g1 = g[1], *restrict g2 = g[2], *restrict g3 = g[3], *restrict g4 = g[4],
-                        *restrict g5 = g[5];
-  const float *restrict w0 = w, *restrict w1 = w0 + w_stride, *restrict w2 = w1 + w_stride, *restrict w3 = w2 + w_stride,
-                        *restrict w4 = w3 + w_stride, *restrict w5 = w4 + w_stride;
-  for (int i = 0; i < n; i++) {
-    float v = w0[i] * g0[i] + w1[i] * g1[i] + w2[i] * g2[i] + w3[i] * g3[i] + w4[i] * g4[i] + w5[i] * g5[i];
-    to[i] += v > 0 ? v : 0;
+  const mask lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  const int *row_of = r->row_of + start;
+  int low = row_of[skip], high = low;
+  for (int i = skip; i < NSL_LANES; i++) {
+    low = row_of[i] < low ? row_of[i] : low;
+    high = row_of[i] > high ? row_of[i] : high;
+  }
+  for (int row = low; row <= high; row++) {
+    vec w[TAPS];
+    mask here = (*(const mask *)row_of == row) & (lane >= skip);
+    for (int c = 0; c < TAPS; c++) { w[c] = (vec)((*(const mask *)(r->weight + (size_t)c * (size_t)n + start)) & here); }
+    if (blurred) {
+      add_block(b, row, w, 0, TAPS);
+    } else {
+      add_block(b, row, w, 1, 4);
+    }
   }
 }
 
-/* Adds the convolved rows to rows q, q + step, .. of the window, run by run of columns where the trace stays in one row. The row
- * after the last of r->rows is zero: it stands for kernel rows that were not convolved. */
+/* The same for a footprint of a few columns. */
+static void place_columns(const nsl_renderer *r, const block *b, int n, int blurred)
+{
+  for (int i = 0; i < n; i++) {
+    for (int j = 0; j <= b->last; j++) {
+      float v = 0;
+      for (int c = blurred ? 0 : 1; c < (blurred ? TAPS : TAPS - 1); c++) {
+        int m = j - r->row_of[i] - 3 + c;
+        if (m < b->m_min || m > b->m_max) { continue; }
+        v += r->weight[(size_t)c * (size_t)n + (size_t)i] * b->rows[(size_t)(m - b->m_min) * b->rows_stride + (size_t)i];
+      }
+      b->to[(size_t)j * b->to_stride + (size_t)i] += v > 0 ? v : 0;
+    }
+  }
+}
+
+/* Adds the convolved rows to rows q, q + step, .. of the window. */
 static void place_rows(const nsl_renderer *r, int m_min, int m_max, int q, int step, int blurred, const nsl_footprint *f,
                        int stride, nsl_window *w)
 {
-  const float *zeros = r->rows + (size_t)(m_max - m_min + 1) * (size_t)stride;
-  int last = (w->h - 1 - q) / step;
-  for (int a = 0, b; a < f->n; a = b) {
-    int row = r->row_of[a];
-    for (b = a + 1; b < f->n && r->row_of[b] == row; b++) {}
-    int reach = blurred ? 1 : 0;
-    for (int j = max_int(row + m_min - 1 - reach, 0); j <= min_int(row + m_max + 2 + reach, last); j++) {
-      const float *g[TAPS];
-      for (int c = 0; c < TAPS; c++) {
-        int m = j - row - 3 + c;
-        g[c] = m < m_min || m > m_max ? zeros + a : r->rows + (size_t)(m - m_min) * (size_t)stride + a;
-      }
-      float *to = w->img + (size_t)(q + j * step) * (size_t)w->w + f->i0 + a;
-      (blurred ? add_blurred : add_run)(to, g, r->weight + a, (size_t)f->n, b - a);
-    }
+  block all = {.rows = r->rows,
+               .rows_stride = (size_t)stride,
+               .to = w->img + (size_t)q * (size_t)w->w + f->i0,
+               .to_stride = (size_t)step * (size_t)w->w,
+               .m_min = m_min,
+               .m_max = m_max,
+               .last = (w->h - 1 - q) / step};
+  if (f->n < NSL_LANES) {
+    place_columns(r, &all, f->n, blurred);
+    return;
+  }
+  for (int i = 0; i < f->n; i += NSL_LANES) {
+    int start = min_int(i, f->n - NSL_LANES); /* the last block begins earlier and skips columns that are done */
+    block b = all;
+    b.rows += start;
+    b.to += start;
+    place_block(r, &b, start, i - start, f->n, blurred);
   }
 }
 
@@ -156,7 +205,7 @@ nsl_status nsl_render_level(nsl_renderer *r, const nsl_mix *part, double slope, 
   if (st != NSL_OK) { return st; }
   int blurred = r->delta && step < STEP_MAX; /* the coarsest have a mean blur in their kernel */
   int stride = (f->n + PADDING - 1) / PADDING * PADDING;
-  size_t n_rows = (size_t)(m_max - m_min + 2);
+  size_t n_rows = (size_t)(m_max - m_min + 1);
   if (!nsl_grow((void **)&r->rows, &r->rows_n, n_rows * (size_t)stride, sizeof *r->rows) ||
       !nsl_grow((void **)&r->weight, &r->weight_n, (TAPS + 1) * (size_t)f->n, sizeof *r->weight) ||
       !nsl_grow((void **)&r->row_of, &r->row_of_n, (size_t)f->n, sizeof *r->row_of)) {
@@ -164,7 +213,6 @@ nsl_status nsl_render_level(nsl_renderer *r, const nsl_mix *part, double slope, 
   }
   st = convolve(r, kernel, m_min, m_max, step, f->n, stride, err);
   if (st != NSL_OK) { return st; }
-  memset(r->rows + (n_rows - 1) * (size_t)stride, 0, (size_t)stride * sizeof *r->rows);
   for (int q = 0; q < step && q < w->h; q++) {
     float *above = r->weight + (size_t)TAPS * (size_t)f->n;
     follow_trace(r->y, f->n, q, 1.0 / step, r->row_of, above);
