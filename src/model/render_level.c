@@ -128,7 +128,6 @@ static inline __attribute__((always_inline)) void add_block(const block *b, int 
 /* Columns start .. of the footprint, those from lane `skip` on: one pass for each row that the trace has there. */
 NSL_VECTORISED static void place_block(const nsl_renderer *r, const block *b, int start, int skip, int n, int blurred)
 {
-  const mask lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
   const int *row_of = r->row_of + start;
   int low = row_of[skip], high = low;
   for (int i = skip; i < NSL_LANES; i++) {
@@ -136,9 +135,10 @@ NSL_VECTORISED static void place_block(const nsl_renderer *r, const block *b, in
     high = row_of[i] > high ? row_of[i] : high;
   }
   for (int row = low; row <= high; row++) {
+    float here[NSL_LANES];
     vec w[TAPS];
-    mask here = (*(const mask *)row_of == row) & (lane >= skip);
-    for (int c = 0; c < TAPS; c++) { w[c] = (vec)((*(const mask *)(r->weight + (size_t)c * (size_t)n + start)) & here); }
+    for (int i = 0; i < NSL_LANES; i++) { here[i] = (row_of[i] == row) & (i >= skip) ? 1.0f : 0.0f; }
+    for (int c = 0; c < TAPS; c++) { w[c] = *(const vec *)here * *(const vec *)(r->weight + (size_t)c * (size_t)n + start); }
     if (blurred) {
       add_block(b, row, w, 0, TAPS);
     } else {
