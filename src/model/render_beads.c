@@ -4,10 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "noslit/base/vectorised.h"
 #include "render_internal.h"
 
-#define BIN_MAX_A 20.0     /* wider bins do not follow sensitivities */
-#define BEADS_MAX 16384    /* of one string */
+#define BIN_MAX_A 20.0  /* wider bins do not follow sensitivities */
+#define BEADS_MAX 16384 /* of one string */
+enum { BLOCK = 256 };
 #define STEPS_PER_OCTAVE 8 /* bins are so finely graded, that neighbouring traces share theirs */
 
 /* Index of the last point not above x, in [0, n - 2]. */
@@ -30,32 +32,51 @@ typedef struct {
   const double *x, *y;
   size_t n, k;
   double from, flux, moment;
+  double slope; /* of F after knot k */
 } integral;
 
+static void enter(integral *g, size_t k)
+{
+  g->k = k;
+  g->slope = (g->y[k + 1] - g->y[k]) / (g->x[k + 1] - g->x[k]);
+}
+
 /* The two integrals up to a wavelength, not below the last one asked for; F is zero outside its table. */
-static void integrate_to(integral *g, double at, double *flux, double *moment)
+static inline void integrate_to(integral *g, double at, double *flux, double *moment)
 {
   const double *x = g->x, *y = g->y;
   at = at < x[0] ? x[0] : at > x[g->n - 1] ? x[g->n - 1] : at;
-  for (; g->k + 2 < g->n && at > x[g->k + 1]; g->k++) {
+  while (g->k + 2 < g->n && at > x[g->k + 1]) {
     size_t k = g->k;
     double w = x[k + 1] - x[k], f = 0.5 * w * (y[k] + y[k + 1]);
     g->flux += f;
     g->moment += (x[k] - g->from) * f + w * w * (y[k] + 2 * y[k + 1]) * (1.0 / 6);
+    enter(g, k + 1);
   }
   size_t k = g->k;
-  double u = at - x[k], slope = (y[k + 1] - y[k]) / (x[k + 1] - x[k]), f = u * (y[k] + 0.5 * u * slope);
+  double u = at - x[k], f = u * (y[k] + 0.5 * u * g->slope);
   *flux = g->flux + f;
-  *moment = g->moment + (x[k] - g->from) * f + u * u * (0.5 * y[k] + u * slope * (1.0 / 3));
+  *moment = g->moment + (x[k] - g->from) * f + u * u * (0.5 * y[k] + u * g->slope * (1.0 / 3));
 }
 
 /* A table walked upwards. */
-static double read_table(const nsl_sensitivity *s, size_t *k, double at)
+typedef struct {
+  const nsl_sensitivity *of;
+  size_t k;
+  double slope;
+} table_walk;
+
+static inline double read_table(table_walk *w, double at)
 {
+  const nsl_sensitivity *s = w->of;
   if (at < s->lambda_a[0] || at > s->lambda_a[s->n - 1]) { return 0; }
-  while (*k + 2 < s->n && at > s->lambda_a[*k + 1]) { ++*k; }
-  double t = (at - s->lambda_a[*k]) / (s->lambda_a[*k + 1] - s->lambda_a[*k]);
-  return s->value[*k] + t * (s->value[*k + 1] - s->value[*k]);
+  size_t k = w->k;
+  while (k + 2 < s->n && at > s->lambda_a[k + 1]) { k++; }
+  if (k != w->k || w->slope != w->slope) { /* NaN: nothing was read yet */
+    w->k = k;
+    w->slope = (s->value[k + 1] - s->value[k]) / (s->lambda_a[k + 1] - s->lambda_a[k]);
+  }
+  return s->value[k] + w->slope * (at - s->lambda_a[k]);
 }
 
 static int reserve(nsl_beads *b, int n)
@@ -92,6 +113,25 @@ static double brightest(const nsl_beads *b)
   return top / 2;
 }
 
+/* Some bins: the integrals at their edges, and the sensitivity in their middles. */
+typedef struct {
+  long first;
+  int n;
+  double flux[BLOCK + 1], moment[BLOCK + 1], sensitivity[BLOCK];
+} bins;
+
+NSL_VECTORISED static void make_beads(const bins *b, double bin, double from, float *restrict light, float *restrict centre)
+{
+  double per_bin = 1 / bin;
+  for (int j = 0; j < b->n; j++) {
+    double a = (double)((int)b->first + j) * bin, f = b->flux[j + 1] - b->flux[j], e = b->sensitivity[j] * f;
+    double t = ((b->moment[j + 1] - b->moment[j]) / (f != 0 ? f : 1) + from - a) * per_bin;
+    t = f != 0 ? t : 0.5;
+    light[j] = b->sensitivity[j] > 0 ? (float)e : 0.0f;
+    centre[j] = (float)(t < 0 ? 0 : t > 1 ? 1 : t);
+  }
+}
+
 static nsl_status thread(nsl_beads *b, const nsl_sed *sed, const nsl_sensitivity *sens, double bin, nsl_error *err)
 {
   double lo = fmax(sens->lambda_a[0], sed->lambda_a[0]), hi = fmin(sens->lambda_a[sens->n - 1], sed->lambda_a[sed->n - 1]);
@@ -104,22 +144,31 @@ static nsl_status thread(nsl_beads *b, const nsl_sed *sed, const nsl_sensitivity
   b->light = b->memory;
   b->centre = b->memory + b->n;
   if (b->n == 0) { return NSL_OK; }
-  integral sum = {.x = sed->lambda_a, .y = sed->flam, .n = sed->n, .k = locate(sed->lambda_a, sed->n, lo)};
+  integral sum = {.x = sed->lambda_a, .y = sed->flam, .n = sed->n};
+  enter(&sum, locate(sed->lambda_a, sed->n, lo));
   sum.from = sum.x[sum.k];
-  size_t k = locate(sens->lambda_a, sens->n, lo);
-  double f0, m0, f1, m1, all = 0, moment = 0;
-  integrate_to(&sum, lo, &f0, &m0);
-  for (int j = 0; j < b->n; j++, f0 = f1, m0 = m1) {
-    double a = (double)(b->first + j) * bin, middle = fmin(fmax(a + 0.5 * bin, lo), hi);
-    integrate_to(&sum, fmin(a + bin, hi), &f1, &m1);
-    double f = f1 - f0, s = read_table(sens, &k, middle), t = f != 0 ? ((m1 - m0) / f + sum.from - a) / bin : 0.5;
-    b->light[j] = s > 0 ? (float)(s * f) : 0.0f;
-    b->centre[j] = (float)(t < 0 ? 0 : t > 1 ? 1 : t);
-    all += (double)b->light[j];
-    moment += (double)b->light[j] * middle;
+  table_walk walk = {sens, locate(sens->lambda_a, sens->n, lo), NAN};
+  double all = 0, moment = 0;
+  bins now;
+  integrate_to(&sum, lo, &now.flux[0], &now.moment[0]);
+  for (int start = 0; start < b->n; start += BLOCK) {
+    now.first = b->first + start;
+    now.n = b->n - start < BLOCK ? b->n - start : BLOCK;
+    for (int j = 0; j < now.n; j++) {
+      double a = (double)(now.first + j) * bin, middle = a + 0.5 * bin;
+      integrate_to(&sum, a + bin < hi ? a + bin : hi, &now.flux[j + 1], &now.moment[j + 1]);
+      now.sensitivity[j] = read_table(&walk, middle < lo ? lo : middle > hi ? hi : middle);
+    }
+    make_beads(&now, bin, sum.from, b->light + start, b->centre + start);
+    for (int j = 0; j < now.n; j++) {
+      all += (double)b->light[start + j];
+      moment += (double)b->light[start + j] * ((double)(now.first + j) + 0.5);
+    }
+    now.flux[0] = now.flux[now.n];
+    now.moment[0] = now.moment[now.n];
   }
   b->peak = brightest(b);
-  if (all > 0) { b->mean_a = moment / all; }
+  if (all > 0) { b->mean_a = moment / all * bin; }
   trim(b);
   return NSL_OK;
 }

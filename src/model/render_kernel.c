@@ -74,33 +74,36 @@ nsl_reach nsl_kernel_reach(const nsl_mix *mix, double slope, double cut, int ste
                      (int)ceil(m1) + NSL_KERNEL_MARGIN};
 }
 
-/* e *= r, r *= q walks a Gaussian along t without an exponential; all rows at once. */
-NSL_VECTORISED static void add_column(double *restrict k, double *restrict e, double *restrict r, double q, int rows)
+/* e *= r, r *= q walks a Gaussian from row to row without an exponential; all taps at once. */
+NSL_VECTORISED static void add_row(double *restrict k, double *restrict e, double *restrict r, double q, int taps)
 {
-  for (int m = 0; m < rows; m++) {
-    k[m] += e[m];
-    e[m] *= r[m];
-    r[m] *= q;
+  for (int t = 0; t < taps; t++) {
+    k[t] += e[t];
+    e[t] *= r[t];
+    r[t] *= q;
   }
 }
 
-static void add_component(const nsl_kernel *kn, double *k, double *e, double *r, const sheared *c, int rows)
+/* A Gaussian of samples [m][t]. The first row is walked to as well: few exponentials a component. */
+static void add_component(const nsl_kernel *kn, double *k, double *e, double *r, const sheared *c, int taps)
 {
   double det = c->xx * c->vv - c->xv * c->xv, a = c->vv / det, b = -c->xv / det, d = c->xx / det;
-  double norm = c->flux / (2 * M_PI * sqrt(det));
-  int t0 = (int)floor(c->mx - c->rx), t1 = (int)ceil(c->mx + c->rx);
-  int r0 = (int)floor(c->mv - c->rv), r1 = (int)ceil(c->mv + c->rv), n = r1 - r0 + 1;
-  double u = t0 - c->mx;
-  for (int i = 0; i < n; i++) {
-    double v = r0 + i - c->mv;
-    e[i] = norm * exp(-0.5 * (a * u * u + 2 * b * u * v + d * v * v));
-    r[i] = exp(-(a * (u + 0.5) + b * v));
-  }
+  int t0 = (int)floor(c->mx - c->rx), t1 = (int)ceil(c->mx + c->rx), n = t1 - t0 + 1;
+  int r0 = (int)floor(c->mv - c->rv), r1 = (int)ceil(c->mv + c->rv);
+  double u = t0 - c->mx, v = r0 - c->mv;
   /* The box holds erf x erf of an uncorrelated Gaussian, a little more of a correlated one. */
   double inside = erf((c->rx + 0.5) / sqrt(2 * c->xx)) * erf((c->rv + 0.5) / sqrt(2 * c->vv));
-  for (int i = 0; i < n; i++) { e[i] /= inside; }
-  double q = exp(-a);
-  for (int t = t0; t <= t1; t++) { add_column(k + (size_t)(t - kn->t_min) * (size_t)rows + (r0 - kn->m_min), e, r, q, n); }
+  double value = c->flux / (2 * M_PI * sqrt(det) * inside) * exp(-0.5 * (a * u * u + 2 * b * u * v + d * v * v));
+  double to_next = exp(-(a * (u + 0.5) + b * v)), next_row = exp(-(d * (v + 0.5) + b * u));
+  double turn = exp(-a), row_turn = exp(-b), q = exp(-d);
+  for (int i = 0; i < n; i++) {
+    e[i] = value;
+    r[i] = next_row;
+    value *= to_next;
+    to_next *= turn;
+    next_row *= row_turn;
+  }
+  for (int m = r0; m <= r1; m++) { add_row(k + (size_t)(m - kn->m_min) * (size_t)taps + (t0 - kn->t_min), e, r, q, n); }
 }
 
 /* Cubic B-spline coefficients of samples that are zero outside (Unser 1999): n samples of `width` adjacent series, one series step
@@ -119,6 +122,13 @@ NSL_VECTORISED static void prefilter(double *k, int n, size_t step, int width)
     double *restrict now = k + (size_t)i * step;
     const double *restrict next = k + (size_t)(i + 1) * step;
     for (int w = 0; w < width; w++) { now[w] = z * (next[w] - 6 * now[w]); }
+  }
+}
+
+static void turn(const double *restrict by_row, int rows, int taps, double *restrict by_tap)
+{
+  for (int t = 0; t < taps; t++) {
+    for (int m = 0; m < rows; m++) { by_tap[(size_t)t * (size_t)rows + (size_t)m] = by_row[(size_t)m * (size_t)taps + (size_t)t]; }
   }
 }
 
@@ -149,23 +159,23 @@ static nsl_status make(nsl_kernel *kn, const nsl_mix *mix, double slope, double 
   int rows = kn->m_max - kn->m_min + 1, taps = kn->t_max - kn->t_min + 1;
   kn->rows_padded = (rows + 6) / 4 * 4; /* four rows are read from any */
   size_t plane = (size_t)taps * (size_t)rows;
-  if (!reserve(kn, 2 * plane + 2 * (size_t)rows, (size_t)taps * (size_t)kn->rows_padded)) {
+  if (!reserve(kn, 2 * plane + 2 * (size_t)taps, (size_t)taps * (size_t)kn->rows_padded)) {
     return nsl_fail(err, NSL_E_NOMEM, "kernel of %d x %d", taps, rows);
   }
-  double *by_tap = kn->work, *by_row = by_tap + plane, *e = by_row + plane, *r = e + rows;
-  memset(by_tap, 0, plane * sizeof *by_tap);
+  double *by_row = kn->work, *by_tap = by_row + plane, *e = by_tap + plane, *r = e + taps;
+  memset(by_row, 0, plane * sizeof *by_row);
   for (int i = 0; i < mix->n; i++) {
     sheared c = shear(mix, i, slope, cut, step);
-    add_component(kn, by_tap, e, r, &c, rows);
-  }
-  prefilter(by_tap, taps, (size_t)rows, rows);
-  for (int t = 0; t < taps; t++) {
-    for (int m = 0; m < rows; m++) { by_row[(size_t)m * (size_t)taps + (size_t)t] = by_tap[(size_t)t * (size_t)rows + (size_t)m]; }
+    add_component(kn, by_row, e, r, &c, taps);
   }
   prefilter(by_row, rows, (size_t)taps, taps);
+  turn(by_row, rows, taps, by_tap);
+  prefilter(by_tap, taps, (size_t)rows, rows);
   for (int t = 0; t < taps; t++) {
+    const double *from = by_tap + (size_t)t * (size_t)rows;
     float *to = kn->k + (size_t)t * (size_t)kn->rows_padded;
-    for (int m = 0; m < kn->rows_padded; m++) { to[m] = m < rows ? (float)by_row[(size_t)m * (size_t)taps + (size_t)t] : 0.0f; }
+    for (int m = 0; m < rows; m++) { to[m] = (float)from[m]; }
+    for (int m = rows; m < kn->rows_padded; m++) { to[m] = 0; }
   }
   return NSL_OK;
 }
