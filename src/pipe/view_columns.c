@@ -16,12 +16,11 @@ typedef struct {
   size_t stride;
 } band_of_tiles;
 
-/* Where its tiles go: n columns, `column` values apart; planes are `plane` values apart. Holes of SIDE columns are noted. */
+/* Where its tiles go: columns are `column` values apart, their planes `plane` values. Holes of the SIDE columns are noted. */
 typedef struct {
   float *data;
   int32_t *holes;
   size_t column, plane;
-  int n;
 } target;
 
 /* A turned tile to the target. */
@@ -30,7 +29,7 @@ static inline __attribute__((always_inline)) void put_turned(const vec r[SIDE], 
   vec turned[SIDE];
   nsl_tile_turn(r, turned);
   float *at = to->data + (size_t)plane * to->plane;
-  for (int i = 0; i < to->n; i++, at += to->column) { *(vec *)at = turned[i]; }
+  for (int i = 0; i < SIDE; i++, at += to->column) { *(vec *)at = turned[i]; }
 }
 
 /* Cleans and turns n tiles. Returns the OR of their dq. */
@@ -64,12 +63,12 @@ NSL_VECTORISED static int32_t make_tiles(band_of_tiles from, int n, int32_t bad,
 }
 
 /* A tile of a window that is too small, or of a view without neighbours: missing rows are as the last, what else is missing is
- * zero. */
-static int32_t make_part(const nsl_view *view, int x, int y, int32_t bad, target to)
+ * zero. n columns of it are there. */
+static int32_t make_part(const nsl_view *view, int x, int y, int n_columns, int32_t bad, target to)
 {
-  float sci[SIDE][SIDE] = {{0}}, err[SIDE][SIDE] = {{0}}, neighbours[SIDE][SIDE] = {{0}};
+  float sci[SIDE][SIDE] = {{0}}, err[SIDE][SIDE] = {{0}}, neighbours[SIDE][SIDE] = {{0}}, out[SIDE][NSL_COLUMN_PLANES][SIDE];
   int32_t dq[SIDE][SIDE] = {{0}};
-  size_t n = (size_t)to.n;
+  size_t n = (size_t)n_columns;
   for (int j = 0; j < SIDE; j++) {
     int row = y + j < view->h ? y + j : view->h - 1;
     size_t from = (size_t)row * (size_t)view->w + (size_t)x;
@@ -78,7 +77,12 @@ static int32_t make_part(const nsl_view *view, int x, int y, int32_t bad, target
     memcpy(dq[j], view->dq + from, n * sizeof(int32_t));
     if (view->neighbours) { memcpy(neighbours[j], view->neighbours + from, n * sizeof(float)); }
   }
-  return make_tiles((band_of_tiles){sci[0], err[0], neighbours[0], dq[0], SIDE}, 1, bad, to);
+  band_of_tiles from = {sci[0], err[0], neighbours[0], dq[0], SIDE};
+  int32_t seen = make_tiles(from, 1, bad, (target){out[0][0], to.holes, NSL_COLUMN_PLANES * SIDE, SIDE});
+  for (size_t i = 0; i < n; i++) {
+    for (size_t p = 0; p < NSL_COLUMN_PLANES; p++) { memcpy(to.data + i * to.column + p * to.plane, out[i][p], sizeof out[i][p]); }
+  }
+  return seen;
 }
 
 /* SIDE columns from x on of a window that has as many, and as many rows. */
@@ -104,13 +108,13 @@ void nsl_columns_make(const nsl_view *view, const nsl_dq_bits *bits, nsl_columns
   int banded = view->neighbours && view->w >= SIDE && view->h >= SIDE;
   memset(out->holes, 0, (w + NSL_COLUMNS_SPARE) * sizeof *out->holes);
   for (int x = 0; x < view->w; x += SIDE) {
-    int from = banded && view->w - x < SIDE ? view->w - SIDE : x, n = view->w - from < SIDE ? view->w - from : SIDE;
-    target to = {out->data + (size_t)from * NSL_COLUMN_PLANES * height, out->holes + from, NSL_COLUMN_PLANES * height, height, n};
+    int left = view->w - x, from = banded && left < SIDE ? view->w - SIDE : x; /* the last band begins earlier */
+    target to = {out->data + (size_t)from * NSL_COLUMN_PLANES * height, out->holes + from, NSL_COLUMN_PLANES * height, height};
     if (banded) {
       seen |= make_band(view, from, bad, to);
       continue;
     }
-    for (int y = 0; y < view->h; y += SIDE, to.data += SIDE) { seen |= make_part(view, x, y, bad, to); }
+    for (int y = 0; y < view->h; y += SIDE, to.data += SIDE) { seen |= make_part(view, x, y, left < SIDE ? left : SIDE, bad, to); }
   }
   out->any_saturated = ((unsigned)seen & bits->saturated) != 0;
 }
