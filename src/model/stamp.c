@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "noslit/base/vectorised.h"
 #include "noslit/model/flags.h"
 
 int nsl_stamp_set_alloc(nsl_stamp_set *set, size_t capacity)
@@ -53,47 +54,58 @@ double nsl_stamp_box_weight(int y)
   return y == NSL_STAMP_BOX_FIRST || y == NSL_STAMP_BOX_LAST ? 0.5 : 1.0;
 }
 
-/* Sums over the box of one column; returns the weight of the rows that have data. Rows count in the variance as in the flux:
- * half a row has half its variance, as befits variances that are made to be summed (stamp.h). */
-static double box_column(const float *flux, const float *variance, const float *contamination, int x, double *f, double *v,
-                         double *c)
+/* Sums over the box of each column, and the weight of its rows that have data. */
+typedef struct {
+  double rows[NSL_STAMP_NX], flux[NSL_STAMP_NX], variance[NSL_STAMP_NX], contamination[NSL_STAMP_NX];
+} boxes;
+
+NSL_VECTORISED static void add_box_row(double weight, const float *restrict flux, const float *restrict variance,
+                                       const float *restrict contamination, int x0, int x1, boxes *b)
 {
-  double rows = 0;
-  *f = *v = *c = 0;
-  for (int y = NSL_STAMP_BOX_FIRST; y <= NSL_STAMP_BOX_LAST; y++) {
-    size_t i = (size_t)y * NSL_STAMP_NX + (size_t)x;
-    if (!(variance[i] > 0)) { continue; }
-    double w = nsl_stamp_box_weight(y);
-    rows += w;
-    *f += w * flux[i];
-    *v += w * variance[i];
-    *c += contamination ? w * contamination[i] : 0;
+  for (int x = x0; x < x1; x++) {
+    int data = variance[x] > 0;
+    b->rows[x] += data ? weight : 0;
+    b->flux[x] += data ? weight * (double)flux[x] : 0;
+    b->variance[x] += data ? weight * (double)variance[x] : 0;
+    b->contamination[x] += data ? weight * (double)contamination[x] : 0;
   }
-  return rows;
+}
+
+/* Columns [x0, x1). Rows count in the variance as in the flux: half a row has half its variance, as befits variances that are made
+ * to be summed (stamp.h). */
+static void sum_boxes(const float *flux, const float *variance, const float *contamination, int x0, int x1, boxes *b)
+{
+  static const float none[NSL_STAMP_NX];
+  memset(b, 0, sizeof *b);
+  for (int y = NSL_STAMP_BOX_FIRST; y <= NSL_STAMP_BOX_LAST; y++) {
+    size_t i = (size_t)y * NSL_STAMP_NX;
+    add_box_row(nsl_stamp_box_weight(y), flux + i, variance + i, contamination ? contamination + i : none, x0, x1, b);
+  }
 }
 
 float nsl_stamp_snr(const float *flux, const float *variance, const float *contamination, int x0, int x1)
 {
+  boxes b;
   double sum = 0;
   int columns = 0;
+  sum_boxes(flux, variance, contamination, x0, x1, &b);
   for (int x = x0; x < x1; x++) {
-    double f, v, c;
-    if (!(box_column(flux, variance, contamination, x, &f, &v, &c) > 0)) { continue; }
+    if (!(b.rows[x] > 0)) { continue; }
     columns++;
-    if (f > c) { sum += (f - c) / sqrt(v); }
+    if (b.flux[x] > b.contamination[x]) { sum += (b.flux[x] - b.contamination[x]) / sqrt(b.variance[x]); }
   }
   return columns ? (float)(sum / columns) : 0.0f;
 }
 
 float nsl_stamp_contamination(const float *flux, const float *variance, const float *contamination, int x0, int x1)
 {
+  boxes b;
   double light = 0, var = 0, neighbours = 0;
+  sum_boxes(flux, variance, contamination, x0, x1, &b);
   for (int x = x0; x < x1; x++) {
-    double f, v, c;
-    box_column(flux, variance, contamination, x, &f, &v, &c);
-    light += f;
-    var += v;
-    neighbours += c;
+    light += b.flux[x];
+    var += b.variance[x];
+    neighbours += b.contamination[x];
   }
   double all = fmax(fmax(light, neighbours), sqrt(var));
   return all > 0 && neighbours > 0 ? (float)(neighbours / all) : 0.0f;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "mock_internal.h"
+#include "noslit/base/vectorised.h"
 
 #define SKY_TABLE_MAG 22.1
 #define BRIGHT_MAG 21.0  /* fainter sources are rendered by first and zeroth order alone: the others are below 0.01 e-/px */
@@ -60,24 +61,31 @@ static void columns_of(const nsl_band *band, const double *response, const doubl
   }
 }
 
-/* Smears n columns by the profile along the dispersion. */
+enum { REACH = 24 /* px of a profile along the dispersion */ };
+
+/* out[i] = sum of k[t] in[i - t], t from -REACH to REACH; in has REACH values more on both sides. */
+NSL_VECTORISED static void convolve(const double *k, const double *restrict in, int n, double *restrict out)
+{
+  memset(out, 0, (size_t)n * sizeof *out);
+  for (int t = -REACH; t <= REACH; t++) {
+    const double *restrict from = in - t;
+    double weight = k[t + REACH];
+    for (int i = 0; i < n; i++) { out[i] += weight * from[i]; }
+  }
+}
+
+/* Smears n columns by the profile along the dispersion; the first and the last go on beyond the ends. */
 static void smear(const nsl_mix *mix, const double *in, int n, double *out)
 {
-  enum { REACH = 24 };
-  double k[2 * REACH + 1] = {0}, sum = 0;
+  double k[2 * REACH + 1] = {0}, padded[NSL_STAMP_NX + 2 * REACH], sum = 0;
   for (int g = 0; g < mix->n; g++) {
     double v = mix->g[g].xx + 1.0 / 12, norm = mix->g[g].flux / sqrt(2 * M_PI * v);
     for (int t = -REACH; t <= REACH; t++) { k[t + REACH] += norm * exp(-0.5 * (t - mix->g[g].dx) * (t - mix->g[g].dx) / v); }
   }
   for (int t = 0; t <= 2 * REACH; t++) { sum += k[t]; }
-  for (int i = 0; i < n; i++) {
-    double s = 0;
-    for (int t = -REACH; t <= REACH; t++) {
-      int j = i - t;
-      s += k[t + REACH] * in[j < 0 ? 0 : j > n - 1 ? n - 1 : j];
-    }
-    out[i] = s / sum;
-  }
+  for (int j = 0; j < n + 2 * REACH; j++) { padded[j] = in[j < REACH ? 0 : j - REACH > n - 1 ? n - 1 : j - REACH]; }
+  convolve(k, padded + REACH, n, out);
+  for (int i = 0; i < n; i++) { out[i] /= sum; }
 }
 
 double nsl_mock_true_snr(nsl_mock *m, int slot, const double *flam, const nsl_mix *mix, int n_exp)

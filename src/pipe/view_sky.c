@@ -147,25 +147,25 @@ static float select_kth(float *a, size_t n, size_t k)
   return a[k];
 }
 
-/* Sum, sum of squares and number of a - centre that are within the limit; n is a multiple of LANES. */
+/* Sum, sum of squares and number of a - centre that are within the limit; n is a multiple of WIDE_LANES. */
 NSL_VECTORISED static void sum_within(const float *a, size_t n, float centre, float limit, double sums[2], size_t *kept)
 {
-  enum { BLOCK = 64 * LANES }; /* so few terms a lane that single precision does */
+  enum { BLOCK = 64 * WIDE_LANES }; /* so few terms a lane that single precision does */
   sums[0] = sums[1] = 0;
   *kept = 0;
   for (size_t i = 0; i < n; i += BLOCK) {
-    vec s = {0}, q = {0};
-    mask m = {0};
+    wide s = {0}, q = {0};
+    wide_mask m = {0};
     size_t end = i + BLOCK < n ? i + BLOCK : n;
-    for (size_t k = i; k < end; k += LANES) {
-      vec d = *(const vec *)(a + k) - centre;
-      mask in = (d <= limit) & (d >= -limit);
-      d = (vec)((mask)d & in);
+    for (size_t k = i; k < end; k += WIDE_LANES) {
+      wide d = *(const wide *)(a + k) - centre;
+      wide_mask in = d * d <= limit * limit;
+      d = (wide)((wide_mask)d & in);
       s += d;
       q += d * d;
       m -= in;
     }
-    for (int k = 0; k < LANES; k++) {
+    for (int k = 0; k < WIDE_LANES; k++) {
       sums[0] += (double)s[k];
       sums[1] += (double)q[k];
       *kept += (size_t)m[k];
@@ -185,7 +185,7 @@ static size_t pick(const sky_sample *s, size_t step, float *out)
 }
 
 /* Mean after clipping about the median: first by the spread of the inner half, then by the standard deviation. The values have
- * room for LANES more. */
+ * room for WIDE_LANES more. */
 static double clipped_mean(sky_sample *s)
 {
   float start[START_PIXELS], *a = s->value;
@@ -194,7 +194,7 @@ static double clipped_mean(sky_sample *s)
   double centre = select_kth(start, m, m / 2), low = select_kth(start, m / 2 + 1, m / 4),
          high = select_kth(start + m / 2, m - m / 2, m / 4);
   double spread = (high - low) / 1.349; /* of a Gaussian: its sigma */
-  size_t padded = (n + LANES - 1) / LANES * LANES;
+  size_t padded = (n + WIDE_LANES - 1) / WIDE_LANES * WIDE_LANES;
   for (size_t i = n; i < padded; i++) { a[i] = INFINITY; }
   for (int pass = 0; pass < CLIP_PASSES; pass++) {
     double sums[2];

@@ -78,7 +78,7 @@ void nsl_columns_make(const nsl_view *view, const nsl_dq_bits *bits, nsl_columns
 /* --- view_sky.c --- */
 /* The level of the sky and the variance of a pixel of it. With settings->sky_rows = 0 the level is 0. sample: scratch for all
  * pixels and NSL_SKY_SPARE more. */
-#define NSL_SKY_SPARE 8
+#define NSL_SKY_SPARE 16
 double nsl_view_sky(const nsl_view *view, const nsl_view_settings *settings, const nsl_columns *columns, float *sample,
                     double *variance);
 
