@@ -19,7 +19,8 @@ static const nsl_sed flat = {sizeof flat_lambda / sizeof *flat_lambda, flat_lamb
 
 double nsl_flat_fnu_flam(double mag, double lambda_a)
 {
-  return pow(10, -0.4 * mag) * AB_ZERO_ERG * LIGHT_SPEED_A_S / (lambda_a * lambda_a);
+  double light = mag == 0 ? 1 : pow(10, -0.4 * mag); /* magnitudes are integrals of this at 0 */
+  return light * AB_ZERO_ERG * LIGHT_SPEED_A_S / (lambda_a * lambda_a);
 }
 
 const nsl_sed *nsl_sed_flat_fnu(void) { return &flat; }

@@ -222,9 +222,11 @@ static void emission(const nsl_spectra *s, const nsl_sed_params *p, double *flam
 double nsl_spectrum_mag(const double *flam, double lo_a, double hi_a)
 {
   double sum = 0, flat = 0;
-  for (int i = 0; i < NSL_SPECTRUM_N; i++) {
+  int first = (int)fmax((lo_a - NSL_SPECTRUM_LAMBDA0_A) / NSL_SPECTRUM_STEP_A, 0);
+  for (int i = first; i < NSL_SPECTRUM_N; i++) {
     double lambda = NSL_SPECTRUM_LAMBDA0_A + NSL_SPECTRUM_STEP_A * i;
-    if (lambda < lo_a || lambda > hi_a) { continue; }
+    if (lambda > hi_a) { break; }
+    if (lambda < lo_a) { continue; }
     sum += flam[i] * lambda;
     flat += nsl_flat_fnu_flam(0, lambda) * lambda;
   }
