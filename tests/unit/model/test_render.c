@@ -364,6 +364,12 @@ static void test_windows_agree(void **state)
       peak = fmax(peak, v);
     }
   }
+  for (int x = 0, w = 1; x + w <= W; x += w, w = w % 37 + 5) { /* strips of any width */
+    nsl_window strip = {-200 + x, 168, w, H, part};
+    memset(part, 0, (size_t)(w * H) * sizeof *part);
+    assert_ok(nsl_render_source(r, &conf, 300.37, 200.21, &mix, nsl_sed_flat_fnu(), scale, &strip, &test_err));
+    for (int i = 0; i < w * H; i++) { worst = fmax(worst, fabs((double)whole[i / w * W + x + i % w] - (double)part[i])); }
+  }
   print_message("windows differ by %.5f of the peak\n", worst / peak);
   assert_true(peak > 0 && worst < 2e-3 * peak);
   nsl_window far = {5000, 168, 200, 32, part};

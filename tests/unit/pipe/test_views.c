@@ -1,4 +1,6 @@
 /* Rectification and combination against views whose light is known by formula. */
+#include <string.h>
+
 #include "noslit/model/flags.h"
 #include "unit/pipe/view_support.h"
 #include "unit/test_support.h"
@@ -165,6 +167,96 @@ static void two_views_are_judged_with_caution(void **state)
   free(stamp);
 }
 
+/* Flux and variance of a stamp from one view. Without a local sky, which depends on every pixel. */
+static void combine_alone(const fake_view *v, fake_stamp *stamp)
+{
+  static const nsl_view_settings no_sky = {.reject_sigma = 5, .sky_rows = 0};
+  assert_ok(fake_combine(v, 1, &no_sky, stamp, &test_err));
+}
+
+/* A part of a view, w x h pixels from (x, y) on. */
+static fake_view cut_view(const fake_view *v, int x, int y, int w, int h)
+{
+  fake_view part = *v;
+  size_t n = (size_t)w * (size_t)h;
+  part.view.x0 += x;
+  part.view.y0 += y;
+  part.view.w = w;
+  part.view.h = h;
+  part.view.sci = part.sci = malloc(n * sizeof *part.sci);
+  part.view.err = part.err = malloc(n * sizeof *part.err);
+  part.view.dq = part.dq = calloc(n, sizeof *part.dq);
+  part.view.neighbours = part.neighbours = calloc(n, sizeof *part.neighbours);
+  for (int j = 0; j < h; j++) {
+    size_t from = (size_t)(y + j) * (size_t)v->view.w + (size_t)x, to = (size_t)j * (size_t)w;
+    memcpy(part.sci + to, v->sci + from, (size_t)w * sizeof *part.sci);
+    memcpy(part.err + to, v->err + from, (size_t)w * sizeof *part.err);
+  }
+  return part;
+}
+
+/* What is not in the window is as what is bad: a small window, of any size, and a large one that is bad outside it agree. */
+static void windows_may_have_any_size(void **state)
+{
+  (void)state;
+  static const int sizes[][2] = {{3, 3}, {5, 40}, {7, 9}, {8, 8}, {9, 17}, {100, 5}, {16, 61}, {333, 62}, {17, 23}};
+  fake_stamp *small = malloc(sizeof *small), *large = malloc(sizeof *large);
+  for (size_t k = 0; k < 2 * sizeof sizes / sizeof *sizes; k++) {
+    int w = sizes[k / 2][0], h = sizes[k / 2][1], x = 71;
+    fake_view all = fake_view_new(k % 2 ? -1 : 1, 500.3, 120.4, 0.0175, 8.53, 150, 6, &settings);
+    int y = (all.view.h - h) / 2;
+    fake_noise(&all, 83, k);
+    fake_view part = cut_view(&all, x, y, w, h);
+    for (int j = 0; j < all.view.h; j++) {
+      for (int i = 0; i < all.view.w; i++) {
+        int outside = i < x || i >= x + w || j < y || j >= y + h;
+        all.dq[(size_t)j * (size_t)all.view.w + (size_t)i] = outside ? 1 : 0;
+      }
+    }
+    combine_alone(&part, small);
+    combine_alone(&all, large);
+    int seen = 0;
+    for (size_t i = 0; i < NSL_STAMP_PLANE; i++) {
+      assert_near((double)small->flux[i], (double)large->flux[i], 1e-4, "flux");
+      assert_near((double)small->variance[i], (double)large->variance[i], 1e-5 * (double)large->variance[i], "variance");
+      seen += small->variance[i] > 0;
+    }
+    assert_true(seen > w * h / 2);
+    part.view.neighbours = NULL; /* is the same as none */
+    combine_alone(&part, large);
+    assert_memory_equal(small->flux, large->flux, sizeof small->flux);
+    assert_memory_equal(small->variance, large->variance, sizeof small->variance);
+    fake_view_free(&part);
+    fake_view_free(&all);
+  }
+  free(small);
+  free(large);
+}
+
+/* One bad pixel changes the few stamp pixels that lie on it, and not a bit of the others. */
+static void bad_pixels_change_nothing_else(void **state)
+{
+  (void)state;
+  fake_stamp *with = malloc(sizeof *with), *without = malloc(sizeof *without);
+  for (int direction = 1; direction >= -1; direction -= 2) {
+    fake_view v = fake_view_new(direction, 500.1, 120.9, 0.0175, 8.53, 150, 7, &settings);
+    fake_noise(&v, 84, 0);
+    combine_alone(&v, without);
+    v.dq[fake_pixel(&v, 7500, 0, 3)] = 1;
+    combine_alone(&v, with);
+    int changed = 0;
+    for (size_t i = 0; i < NSL_STAMP_PLANE; i++) {
+      changed += memcmp(&with->flux[i], &without->flux[i], sizeof(float)) != 0;
+      double away = fabs((double)(i % NSL_STAMP_NX) - column_of(7500));
+      assert_true(away < 2 || memcmp(&with->variance[i], &without->variance[i], sizeof(float)) == 0);
+    }
+    assert_in_range(changed, 1, 6);
+    fake_view_free(&v);
+  }
+  free(with);
+  free(without);
+}
+
 static void bad_pixels_are_no_data(void **state)
 {
   (void)state;
@@ -272,6 +364,8 @@ int main(void)
       cmocka_unit_test(cosmic_rays_go_and_lines_stay),
       cmocka_unit_test(two_views_are_judged_with_caution),
       cmocka_unit_test(bad_pixels_are_no_data),
+      cmocka_unit_test(bad_pixels_change_nothing_else),
+      cmocka_unit_test(windows_may_have_any_size),
       cmocka_unit_test(sky_is_subtracted_and_neighbours_are_not),
       cmocka_unit_test(frames_edges_cut_spectra),
   };
