@@ -7,10 +7,10 @@
 #include "noslit/base/vectorised.h"
 #include "render_internal.h"
 
-#define BIN_MAX_A 20.0  /* wider bins do not follow sensitivities */
-#define BEADS_MAX 16384 /* of one string */
-enum { BLOCK = 256 };
+#define BIN_MAX_A 20.0     /* wider bins do not follow sensitivities */
+#define BEADS_MAX 16384    /* of one string */
 #define STEPS_PER_OCTAVE 8 /* bins are so finely graded, that neighbouring traces share theirs */
+enum { BLOCK = 256 /* bins that are made in one go */ };
 
 /* Index of the last point not above x, in [0, n - 2]. */
 static size_t locate(const double *a, size_t n, double x)

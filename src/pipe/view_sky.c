@@ -59,17 +59,17 @@ typedef struct {
   double variance; /* sum of the good ones */
 } sky_sample;
 
-static double sum_lanes(vec v)
+static double sum_lanes(const vec *v)
 {
   double sum = 0;
-  for (int k = 0; k < LANES; k++) { sum += (double)v[k]; }
+  for (int k = 0; k < LANES; k++) { sum += (double)(*v)[k]; }
   return sum;
 }
 
-static size_t count_lanes(mask m)
+static size_t count_lanes(const mask *m)
 {
   size_t n = 0;
-  for (int k = 0; k < LANES; k++) { n += (size_t)m[k]; }
+  for (int k = 0; k < LANES; k++) { n += (size_t)(*m)[k]; }
   return n;
 }
 
@@ -94,8 +94,8 @@ NSL_VECTORISED static void sample_rows(const chunk *c, float limit2, sky_sample 
     }
     s->n += rows > 0 ? (size_t)rows : 0;
   }
-  s->variance += sum_lanes(sum);
-  s->good += count_lanes(counted);
+  s->variance += sum_lanes(&sum);
+  s->good += count_lanes(&counted);
 }
 
 /* Collects flux - neighbours of good pixels farther than `from` (any when negative) and not farther than `to` rows from the trace,
@@ -243,8 +243,8 @@ NSL_VECTORISED static size_t sum_rows(const chunk *c, float level, double *sum)
       counted -= take;
     }
   }
-  *sum += sum_lanes(all);
-  return count_lanes(counted);
+  *sum += sum_lanes(&all);
+  return count_lanes(&counted);
 }
 
 /* How much of the sky's level is the source's own light: a part of what its box has above the level. */
