@@ -27,7 +27,7 @@ void nsl_renderer_free(nsl_renderer *r)
   free(r->y);
   free(r->smooth);
   free(r->rows);
-  free(r->weight);
+  free(r->above);
   free(r->row_of);
   free(r);
 }

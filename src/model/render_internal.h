@@ -114,11 +114,11 @@ struct nsl_renderer {
   double *y;     /* row of the trace in the window, per column, within +-ROW_LIMIT */
   float *smooth; /* the line for a coarse level, between zeros */
   float *rows;   /* kernel rows convolved */
-  float *weight; /* [7][columns]: of rows, and where the trace is in its own */
+  float *above; /* [columns]: where the trace is in its row */
   int *row_of;   /* integer row of the trace, per column */
   float *delta_memory;
   double unseen_e; /* of nsl_renderer_neglect */
-  size_t line_capacity, delta_n, y_n, smooth_n, rows_n, weight_n, row_of_n;
+  size_t line_capacity, delta_n, y_n, smooth_n, rows_n, above_n, row_of_n;
 };
 
 /* realloc to at least `need` elements; 0 when there is no memory. */

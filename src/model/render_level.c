@@ -58,44 +58,40 @@ NSL_VECTORISED static void follow_trace(const double *restrict y, int n, int q, 
   }
 }
 
-/* Spline weights: coarse pixel row j gets w[0..5] of kernel rows j - row - 3 .. j - row + 2; the first and the last are for the
- * blur alone and not set here. */
-NSL_VECTORISED static void weigh(const float *restrict above, int n, float *restrict weight)
-{
-  float *restrict w1 = weight + n, *restrict w2 = w1 + n, *restrict w3 = w2 + n, *restrict w4 = w3 + n;
-  for (int i = 0; i < n; i++) {
-    float u = above[i], v = 1 - u;
-    w1[i] = u * u * u * (1.0f / 6);
-    w2[i] = (4 - 6 * v * v + 3 * v * v * v) * (1.0f / 6);
-    w3[i] = (4 - 6 * u * u + 3 * u * u * u) * (1.0f / 6);
-    w4[i] = v * v * v * (1.0f / 6);
-  }
-}
-
-/* The same, blurred: as nsl_line_blur, the fourth difference taken between the two rows beside the trace, so that six do. */
-NSL_VECTORISED static void weigh_blurred(const float *restrict above, const float *restrict delta, float scale, int n,
-                                         float *restrict weight)
-{
-  float *restrict w0 = weight, *restrict w1 = w0 + n, *restrict w2 = w1 + n, *restrict w3 = w2 + n, *restrict w4 = w3 + n,
-                  *restrict w5 = w4 + n;
-  for (int i = 0; i < n; i++) {
-    float u = above[i], v = 1 - u, d = delta[i] * scale, a = d * (0.5f / 6), c = (1 - d) * (1.0f / 6);
-    float b = (3 * d * d - d) * (1.0f / 24), lower = b * u, upper = b * v;
-    float s0 = u * u * u, s1 = 4 - 6 * v * v + 3 * v * v * v, s2 = 4 - 6 * u * u + 3 * u * u * u, s3 = v * v * v;
-    w0[i] = a * s0 + lower;
-    w1[i] = c * s0 + a * s1 + (upper - 4 * lower);
-    w2[i] = a * s0 + c * s1 + a * s2 + (6 * lower - 4 * upper);
-    w3[i] = a * s1 + c * s2 + a * s3 + (6 * upper - 4 * lower);
-    w4[i] = a * s2 + c * s3 + (lower - 4 * upper);
-    w5[i] = a * s3 + upper;
-  }
-}
-
 typedef nsl_lanes vec;
 typedef int mask __attribute__((vector_size(NSL_LANES * sizeof(int)), aligned(4)));
 
-/* NSL_LANES columns: kernel rows m_min .. m_max convolved, and where they go, row by row of one phase. */
+/* Spline weights of columns whose trace is `above` a row by so much: coarse pixel row j gets w[0..5] of kernel rows j - row - 3 ..
+ * j - row + 2; the first and the last are for the blur alone and not set here. */
+static inline __attribute__((always_inline)) void weigh(const vec *above, vec *w)
+{
+  vec u = *above, v = 1 - u;
+  w[1] = u * u * u * (1.0f / 6);
+  w[2] = (4 - 6 * v * v + 3 * v * v * v) * (1.0f / 6);
+  w[3] = (4 - 6 * u * u + 3 * u * u * u) * (1.0f / 6);
+  w[4] = v * v * v * (1.0f / 6);
+}
+
+/* The same, blurred: as nsl_line_blur, the fourth difference taken between the two rows beside the trace, so that six do. */
+static inline __attribute__((always_inline)) void weigh_blurred(const vec *above, const vec *delta, float scale, vec *w)
+{
+  vec u = *above, v = 1 - u, d = *delta * scale, a = d * (0.5f / 6), c = (1 - d) * (1.0f / 6);
+  vec b = (3 * d * d - d) * (1.0f / 24), lower = b * u, upper = b * v;
+  vec s0 = u * u * u, s1 = 4 - 6 * v * v + 3 * v * v * v, s2 = 4 - 6 * u * u + 3 * u * u * u, s3 = v * v * v;
+  w[0] = a * s0 + lower;
+  w[1] = c * s0 + a * s1 + (upper - 4 * lower);
+  w[2] = a * s0 + c * s1 + a * s2 + (6 * lower - 4 * upper);
+  w[3] = a * s1 + c * s2 + a * s3 + (6 * upper - 4 * lower);
+  w[4] = a * s2 + c * s3 + (lower - 4 * upper);
+  w[5] = a * s3 + upper;
+}
+
+/* NSL_LANES columns: where the trace is (`row`, and how far above it), by how much the PSF grows there (NULL: it does not), kernel
+ * rows m_min .. m_max convolved, and where they go, row by row of one phase. */
 typedef struct {
+  const int *row;
+  const float *above, *delta;
+  float delta_scale;
   const float *rows;
   float *to;
   size_t rows_stride, to_stride;
@@ -125,21 +121,30 @@ static inline __attribute__((always_inline)) void add_block(const block *b, int 
   }
 }
 
-/* Columns start .. of the footprint, those from lane `skip` on: one pass for each row that the trace has there. */
-NSL_VECTORISED static void place_block(const nsl_renderer *r, const block *b, int start, int skip, int n, int blurred)
+static inline __attribute__((always_inline)) void weigh_block(const block *b, vec *w)
 {
-  const int *row_of = r->row_of + start;
-  int low = row_of[skip], high = low;
-  for (int i = skip; i < NSL_LANES; i++) {
-    low = row_of[i] < low ? row_of[i] : low;
-    high = row_of[i] > high ? row_of[i] : high;
+  if (b->delta) {
+    weigh_blurred((const vec *)b->above, (const vec *)b->delta, b->delta_scale, w);
+  } else {
+    weigh((const vec *)b->above, w);
   }
+}
+
+/* The columns from lane `skip` on: one pass for each row that the trace has there. */
+NSL_VECTORISED static void place_block(const block *b, int skip)
+{
+  vec all[TAPS] = {{0}}, w[TAPS];
+  int low = b->row[skip], high = low;
+  for (int i = skip; i < NSL_LANES; i++) {
+    low = b->row[i] < low ? b->row[i] : low;
+    high = b->row[i] > high ? b->row[i] : high;
+  }
+  weigh_block(b, all);
   for (int row = low; row <= high; row++) {
     float here[NSL_LANES];
-    vec w[TAPS];
-    for (int i = 0; i < NSL_LANES; i++) { here[i] = (row_of[i] == row) & (i >= skip) ? 1.0f : 0.0f; }
-    for (int c = 0; c < TAPS; c++) { w[c] = *(const vec *)here * *(const vec *)(r->weight + (size_t)c * (size_t)n + start); }
-    if (blurred) {
+    for (int i = 0; i < NSL_LANES; i++) { here[i] = (b->row[i] == row) & (i >= skip) ? 1.0f : 0.0f; }
+    for (int c = 0; c < TAPS; c++) { w[c] = *(const vec *)here * all[c]; }
+    if (b->delta) {
       add_block(b, row, w, 0, TAPS);
     } else {
       add_block(b, row, w, 1, 4);
@@ -147,16 +152,25 @@ NSL_VECTORISED static void place_block(const nsl_renderer *r, const block *b, in
   }
 }
 
-/* The same for a footprint of a few columns. */
-static void place_columns(const nsl_renderer *r, const block *b, int n, int blurred)
+/* The same for a footprint of n columns, fewer than there are lanes. */
+static void place_columns(const block *b, int n)
 {
+  float above[NSL_LANES] = {0}, delta[NSL_LANES] = {0};
+  vec w[TAPS] = {{0}};
+  block padded = *b;
+  memcpy(above, b->above, (size_t)n * sizeof *above);
+  padded.above = above;
+  if (b->delta) {
+    memcpy(delta, b->delta, (size_t)n * sizeof *delta);
+    padded.delta = delta;
+  }
+  weigh_block(&padded, w);
   for (int i = 0; i < n; i++) {
     for (int j = 0; j <= b->last; j++) {
       float v = 0;
-      for (int c = blurred ? 0 : 1; c < (blurred ? TAPS : TAPS - 1); c++) {
-        int m = j - r->row_of[i] - 3 + c;
-        if (m < b->m_min || m > b->m_max) { continue; }
-        v += r->weight[(size_t)c * (size_t)n + (size_t)i] * b->rows[(size_t)(m - b->m_min) * b->rows_stride + (size_t)i];
+      for (int c = 0; c < TAPS; c++) {
+        int m = j - b->row[i] - 3 + c;
+        if (m >= b->m_min && m <= b->m_max) { v += w[c][i] * b->rows[(size_t)(m - b->m_min) * b->rows_stride + (size_t)i]; }
       }
       b->to[(size_t)j * b->to_stride + (size_t)i] += v > 0 ? v : 0;
     }
@@ -164,10 +178,14 @@ static void place_columns(const nsl_renderer *r, const block *b, int n, int blur
 }
 
 /* Adds the convolved rows to rows q, q + step, .. of the window. */
-static void place_rows(const nsl_renderer *r, int m_min, int m_max, int q, int step, int blurred, const nsl_footprint *f,
-                       int stride, nsl_window *w)
+static void place_rows(const nsl_renderer *r, int m_min, int m_max, int q, int step, const nsl_footprint *f, int stride,
+                       nsl_window *w)
 {
-  block all = {.rows = r->rows,
+  block all = {.row = r->row_of,
+               .above = r->above,
+               .delta = r->delta && step < STEP_MAX ? r->delta + r->line_before : NULL, /* the coarsest have a mean blur */
+               .delta_scale = 1.0f / (float)(step * step),
+               .rows = r->rows,
                .rows_stride = (size_t)stride,
                .to = w->img + (size_t)q * (size_t)w->w + f->i0,
                .to_stride = (size_t)step * (size_t)w->w,
@@ -175,15 +193,18 @@ static void place_rows(const nsl_renderer *r, int m_min, int m_max, int q, int s
                .m_max = m_max,
                .last = (w->h - 1 - q) / step};
   if (f->n < NSL_LANES) {
-    place_columns(r, &all, f->n, blurred);
+    place_columns(&all, f->n);
     return;
   }
   for (int i = 0; i < f->n; i += NSL_LANES) {
     int start = min_int(i, f->n - NSL_LANES); /* the last block begins earlier and skips columns that are done */
     block b = all;
+    b.row += start;
+    b.above += start;
+    b.delta = all.delta ? all.delta + start : NULL;
     b.rows += start;
     b.to += start;
-    place_block(r, &b, start, i - start, f->n, blurred);
+    place_block(&b, i - start);
   }
 }
 
@@ -203,25 +224,18 @@ nsl_status nsl_render_level(nsl_renderer *r, const nsl_mix *part, double slope, 
   const nsl_kernel *kernel;
   nsl_status st = nsl_kernel_get(r->kernels, part, slope, cut, step, &kernel, err);
   if (st != NSL_OK) { return st; }
-  int blurred = r->delta && step < STEP_MAX; /* the coarsest have a mean blur in their kernel */
   int stride = (f->n + PADDING - 1) / PADDING * PADDING;
   size_t n_rows = (size_t)(m_max - m_min + 1);
   if (!nsl_grow((void **)&r->rows, &r->rows_n, n_rows * (size_t)stride, sizeof *r->rows) ||
-      !nsl_grow((void **)&r->weight, &r->weight_n, (TAPS + 1) * (size_t)f->n, sizeof *r->weight) ||
+      !nsl_grow((void **)&r->above, &r->above_n, (size_t)f->n, sizeof *r->above) ||
       !nsl_grow((void **)&r->row_of, &r->row_of_n, (size_t)f->n, sizeof *r->row_of)) {
     return nsl_fail(err, NSL_E_NOMEM, "renderer");
   }
   st = convolve(r, kernel, m_min, m_max, step, f->n, stride, err);
   if (st != NSL_OK) { return st; }
   for (int q = 0; q < step && q < w->h; q++) {
-    float *above = r->weight + (size_t)TAPS * (size_t)f->n;
-    follow_trace(r->y, f->n, q, 1.0 / step, r->row_of, above);
-    if (blurred) {
-      weigh_blurred(above, r->delta + r->line_before, 1.0f / (float)(step * step), f->n, r->weight);
-    } else {
-      weigh(above, f->n, r->weight);
-    }
-    place_rows(r, m_min, m_max, q, step, blurred, f, stride, w);
+    follow_trace(r->y, f->n, q, 1.0 / step, r->row_of, r->above);
+    place_rows(r, m_min, m_max, q, step, f, stride, w);
   }
   return NSL_OK;
 }

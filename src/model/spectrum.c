@@ -16,7 +16,7 @@ struct nsl_spectra {
   int n_added;
   nsl_star_table star[N_STARS];
   float dust[REST_N]; /* 0.4 ln 10 k(lambda) */
-  float old[REST_N], young[REST_N], depth[REST_N];
+  float old[REST_N], young[REST_N];
   /* What `old` holds between stars_i0 and stars_i1 (the same: nothing): fits ask for one source at many redshifts. */
   nsl_sed_params stars_of;
   int stars_i0, stars_i1;
@@ -69,7 +69,7 @@ void nsl_spectra_mix(const nsl_spectra *s, uint64_t seed, uint64_t id, int part,
 
 const double *nsl_spectra_lambda(const nsl_spectra *s) { return s->lambda; }
 
-NSL_VECTORISED static void add_depth(float *restrict to, const float *restrict from, float f, int n)
+NSL_VECTORISED static void add_flux(float *restrict to, const float *restrict from, float f, int n)
 {
   for (int i = 0; i < n; i++) { to[i] += f * from[i]; }
 }
@@ -89,6 +89,8 @@ NSL_VECTORISED static void screen(float *restrict f, const float *restrict dust,
   for (int i = 0; i < n; i++) { f[i] *= nsl_fast_exp(-ebv * dust[i]); }
 }
 
+enum { BLOCK = 1024 /* values of a spectrum at a time: their depths stay in the cache */ };
+
 /* Stellar light in the rest frame, rest pixels [i0, i1) only, into s->old. */
 static void stars(nsl_spectra *s, const nsl_sed_params *p, const double w_old[N_STARS], const double w_young[N_STARS], int i0,
                   int i1)
@@ -98,11 +100,14 @@ static void stars(nsl_spectra *s, const nsl_sed_params *p, const double w_old[N_
   memset(s->young + i0, 0, (size_t)n * sizeof(float));
   for (int k = 0; k < N_STARS; k++) {
     if (w_old[k] < 1e-4 && w_young[k] < 1e-4) { continue; }
-    memset(s->depth + i0, 0, (size_t)n * sizeof(float));
-    for (int g = 0; g < NSL_SED_GROUPS; g++) {
-      if (s->star[k].depth[g]) { add_depth(s->depth + i0, s->star[k].depth[g] + i0, (float)p->strength[g], n); }
+    for (int i = i0; i < i1; i += BLOCK) {
+      float depth[BLOCK] = {0};
+      int m = i1 - i < BLOCK ? i1 - i : BLOCK;
+      for (int g = 0; g < NSL_SED_GROUPS; g++) {
+        if (s->star[k].depth[g]) { add_flux(depth, s->star[k].depth[g] + i, (float)p->strength[g], m); }
+      }
+      add_star(s->old + i, s->young + i, s->star[k].continuum + i, depth, (float)w_old[k], (float)w_young[k], m);
     }
-    add_star(s->old + i0, s->young + i0, s->star[k].continuum + i0, s->depth + i0, (float)w_old[k], (float)w_young[k], n);
   }
   screen(s->old + i0, s->dust + i0, (float)p->ebv_old, n);
   screen(s->young + i0, s->dust + i0, (float)p->ebv_young, n);
@@ -162,7 +167,7 @@ static void continuum(nsl_spectra *s, const nsl_sed_params *p, double *flam)
   if (!built_in) { s->stars_i0 = s->stars_i1 = 0; }
   if (p->n_mixed > 0) {
     memset(s->old + i0, 0, (size_t)(i1 - i0) * sizeof(float));
-    for (int k = 0; k < p->n_mixed; k++) { add_depth(s->old + i0, s->added[p->mixed[k]].flux + i0, (float)p->share[k], i1 - i0); }
+    for (int k = 0; k < p->n_mixed; k++) { add_flux(s->old + i0, s->added[p->mixed[k]].flux + i0, (float)p->share[k], i1 - i0); }
     screen(s->old + i0, s->dust + i0, (float)p->ebv_old, i1 - i0);
   } else if (p->kind == NSL_KIND_QUASAR) {
     for (int i = i0; i < i1; i++) { s->old[i] = powf((float)(REST_LAMBDA0_A + REST_STEP_A * i) / 5500.0f, (float)p->slope); }

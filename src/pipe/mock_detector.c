@@ -172,11 +172,17 @@ NSL_VECTORISED static void digitise(size_t n, float *restrict e, float *restrict
 }
 
 void nsl_mock_read_out(const nsl_mock_detector *d, double exptime_s, nsl_rng *rng, size_t n, float *electrons, float *err,
-                       int32_t *dq, float *noise)
+                       int32_t *dq)
 {
-  nsl_mock_normals(rng, noise, n);
-  exact_poisson(rng, n, electrons, d->read_noise_e, noise);
-  float rn2 = (float)(d->read_noise_e * d->read_noise_e);
-  digitise(n, electrons, err, dq, noise, (float)d->noise, rn2, (float)d->gain_e_adu, (float)d->saturation_e,
-           (float)(d->dark_e_s * exptime_s), (int32_t)d->bit_saturated);
+  enum { BLOCK = 4 * NSL_MOCK_NORMALS_STEP }; /* few enough for their noise to stay in the cache */
+  nsl_mock_normals normals;
+  float noise[BLOCK], rn2 = (float)(d->read_noise_e * d->read_noise_e);
+  nsl_mock_normals_start(&normals, rng);
+  for (size_t at = 0; at < n; at += BLOCK) {
+    size_t m = n - at < BLOCK ? n - at : BLOCK;
+    nsl_mock_normals_next(&normals, noise, m);
+    exact_poisson(rng, m, electrons + at, d->read_noise_e, noise);
+    digitise(m, electrons + at, err + at, dq + at, noise, (float)d->noise, rn2, (float)d->gain_e_adu, (float)d->saturation_e,
+             (float)(d->dark_e_s * exptime_s), (int32_t)d->bit_saturated);
+  }
 }

@@ -71,7 +71,7 @@ static nsl_status expose(nsl_studio *s, const nsl_mock_setting *g, const nsl_moc
     nsl_mock_cosmic_rays(&m->detector, &r, (int)w, (int)h, s->sci, s->dq);
     nsl_mock_bleed(&m->detector, (int)w, (int)h, s->sci, s->dq);
   }
-  nsl_mock_read_out(&m->detector, m->exptime_s, &r, n, s->sci, s->err, s->dq, s->noise);
+  nsl_mock_read_out(&m->detector, m->exptime_s, &r, n, s->sci, s->err, s->dq);
   view->trace = at.trace;
   view->x0 = light.x0;
   view->y0 = light.y0;

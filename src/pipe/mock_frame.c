@@ -74,8 +74,6 @@ static nsl_status detect(nsl_mock *m, const nsl_mock_frame *f, planes *p, nsl_er
   float seconds = (float)m->exptime_s;
   nsl_mock_optics optics;
   nsl_window all = {1, 1, w, h, p->sci};
-  float *scratch = malloc((size_t)w * ROWS_PER_BLOCK * sizeof *scratch);
-  if (!scratch) { return nsl_fail(err, NSL_E_NOMEM, "noise of a frame"); }
   nsl_mock_frame_optics(m, f, &optics);
   double sky = m->sky_rate[f->det->band] * m->exptime_s, dark = m->detector.dark_e_s * m->exptime_s;
   nsl_status st = nsl_mock_add_sky(&optics.sky, sky, dark, &all, err);
@@ -90,14 +88,13 @@ static nsl_status detect(nsl_mock *m, const nsl_mock_frame *f, planes *p, nsl_er
   for (int row = 0; row < h && st == NSL_OK; row += ROWS_PER_BLOCK) {
     size_t at = (size_t)row * (size_t)w, n = (size_t)(h - row < ROWS_PER_BLOCK ? h - row : ROWS_PER_BLOCK) * (size_t)w;
     nsl_rng r = nsl_rng_make(m->seed, NSL_RNG_NOISE, (uint64_t)f->index, (uint64_t)(100000 + row));
-    nsl_mock_read_out(&m->detector, m->exptime_s, &r, n, p->sci + at, p->err + at, p->dq + at, scratch);
+    nsl_mock_read_out(&m->detector, m->exptime_s, &r, n, p->sci + at, p->err + at, p->dq + at);
   }
   for (size_t i = 0; i < p->n; i++) {
     p->sci[i] /= seconds;
     p->err[i] /= seconds;
     p->dq16[i] = (int16_t)p->dq[i];
   }
-  free(scratch);
   return st;
 }
 

@@ -130,8 +130,16 @@ double nsl_mock_sky_error(const nsl_sky_pattern *p, double x_px, double y_px);
 nsl_status nsl_mock_add_sky(const nsl_sky_pattern *p, double electrons, double dark, const nsl_window *w, nsl_error *err);
 
 /* --- mock_noise.c --- */
-/* Fills out[n] with standard normal numbers of a named stream; vectorised. */
-void nsl_mock_normals(nsl_rng *stream, float *out, size_t n);
+enum { NSL_MOCK_NORMALS_LANES = 8, NSL_MOCK_NORMALS_STEP = 512 };
+
+/* Standard normal numbers of a named stream; vectorised. */
+typedef struct {
+  uint32_t s[4][NSL_MOCK_NORMALS_LANES];
+} nsl_mock_normals;
+void nsl_mock_normals_start(nsl_mock_normals *g, nsl_rng *stream);
+/* The next n numbers. In how many calls they are asked for makes no difference where n is a multiple of NSL_MOCK_NORMALS_STEP in
+ * all but the last. */
+void nsl_mock_normals_next(nsl_mock_normals *g, float *out, size_t n);
 
 /* --- mock_detector.c: what the detector makes of light --- */
 typedef struct {
@@ -151,9 +159,9 @@ void nsl_mock_bleed(const nsl_mock_detector *d, int w, int h, float *electrons, 
 /* With this probability a satellite crosses the frame. */
 void nsl_mock_satellite(const nsl_mock_detector *d, double probability, nsl_rng *rng, int w, int h, float *electrons, int32_t *dq);
 /* Mean electrons (light, sky and dark) of n pixels become measured ones: shot and read noise, saturation, gain steps; dark
- * subtracted. err is the pipeline's sigma (facts A3.3). electrons is overwritten. noise: scratch [n]. */
+ * subtracted. err is the pipeline's sigma (facts A3.3). electrons is overwritten. */
 void nsl_mock_read_out(const nsl_mock_detector *d, double exptime_s, nsl_rng *rng, size_t n, float *electrons, float *err,
-                       int32_t *dq, float *noise);
+                       int32_t *dq);
 
 /* --- mock_target.c --- */
 /* The source of a stamp, by the stamp's source_id. */

@@ -12,11 +12,9 @@
 
 typedef uint32_t vec __attribute__((vector_size(LANES * sizeof(uint32_t)), aligned(4)));
 
-typedef struct {
-  vec s[4];
-} lanes;
+_Static_assert(LANES == NSL_MOCK_NORMALS_LANES && NSL_MOCK_NORMALS_STEP == 2 * BLOCK, "what the header says");
 
-static void seed_lanes(nsl_rng *stream, lanes *g)
+void nsl_mock_normals_start(nsl_mock_normals *g, nsl_rng *stream)
 {
   for (int i = 0; i < LANES; i++) {
     uint64_t a = nsl_rng_u64(stream), b = nsl_rng_u64(stream);
@@ -29,9 +27,9 @@ static void seed_lanes(nsl_rng *stream, lanes *g)
 
 #define ROTL(x, k) (((x) << (k)) | ((x) >> (32 - (k))))
 
-NSL_VECTORISED static void fill_bits(lanes *g, uint32_t *restrict out, int n)
+NSL_VECTORISED static void fill_bits(nsl_mock_normals *g, uint32_t *restrict out, int n)
 {
-  vec a = g->s[0], b = g->s[1], c = g->s[2], d = g->s[3];
+  vec *state = (vec *)g->s, a = state[0], b = state[1], c = state[2], d = state[3];
   for (int i = 0; i < n; i += LANES) {
     vec x = a + d, t = b << 9;
     *(vec *)(out + i) = ROTL(x, 7) + a;
@@ -42,10 +40,10 @@ NSL_VECTORISED static void fill_bits(lanes *g, uint32_t *restrict out, int n)
     c ^= t;
     d = ROTL(d, 11);
   }
-  g->s[0] = a;
-  g->s[1] = b;
-  g->s[2] = c;
-  g->s[3] = d;
+  state[0] = a;
+  state[1] = b;
+  state[2] = c;
+  state[3] = d;
 }
 
 /* Pairs of uniforms (bits a, b) to pairs of normals. */
@@ -68,15 +66,13 @@ NSL_VECTORISED static void box_muller(const uint32_t *restrict a, const uint32_t
   }
 }
 
-void nsl_mock_normals(nsl_rng *stream, float *out, size_t n)
+void nsl_mock_normals_next(nsl_mock_normals *g, float *out, size_t n)
 {
-  lanes g;
   uint32_t a[BLOCK], b[BLOCK];
   float x[BLOCK], y[BLOCK];
-  seed_lanes(stream, &g);
   for (size_t i = 0; i < n; i += 2 * BLOCK) {
-    fill_bits(&g, a, BLOCK);
-    fill_bits(&g, b, BLOCK);
+    fill_bits(g, a, BLOCK);
+    fill_bits(g, b, BLOCK);
     if (n - i >= 2 * BLOCK) {
       box_muller(a, b, out + i, out + i + BLOCK, BLOCK);
       continue;

@@ -54,14 +54,13 @@ int nsl_studio_reserve(nsl_studio *s, size_t n)
 {
   if (n <= s->capacity) { return 1; }
   n += n / 4;
-  float *p = malloc(4 * n * sizeof *p + n * sizeof *s->dq);
+  float *p = malloc(3 * n * sizeof *p + n * sizeof *s->dq);
   if (!p) { return 0; }
   free(s->sci);
   s->sci = p;
   s->err = p + n;
   s->near = s->err + n;
-  s->noise = s->near + n;
-  s->dq = (int32_t *)(s->noise + n);
+  s->dq = (int32_t *)(s->near + n);
   s->capacity = n;
   return 1;
 }

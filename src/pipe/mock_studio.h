@@ -63,7 +63,7 @@ typedef struct {
   size_t n_neighbours;
   size_t capacity; /* px per view */
   nsl_view_room room;
-  float *sci, *err, *near, *noise; /* of one exposure: it is rectified before the next, while the caches hold it */
+  float *sci, *err, *near; /* of one exposure: it is rectified before the next, while the caches hold it */
   int32_t *dq;
   nsl_mock_plate plates[NSL_GRATINGS_MAX]; /* of the band, by the detector's gratings */
   nsl_warp warp;

@@ -30,20 +30,35 @@ void nsl_stamp_block_free(nsl_stamp_block *b)
   *b = (nsl_stamp_block){0};
 }
 
+enum { BYTES = 32, ADDED = 200 /* of them a lane may count */ };
+typedef uint8_t bytes __attribute__((vector_size(BYTES), aligned(1)));
+_Static_assert(NSL_STAMP_PLANE % (BYTES * ADDED) == 0 && ADDED < 256, "counts are whole, and fit into a byte");
+
+/* How many of the codes are at most `limit`. */
+NSL_VECTORISED static int count_up_to(const uint8_t *codes, uint8_t limit)
+{
+  int n = 0;
+  for (const uint8_t *end = codes + NSL_STAMP_PLANE; codes < end;) {
+    bytes part = {0};
+    for (int i = 0; i < ADDED; i++, codes += BYTES) { part -= (bytes)(*(const bytes *)codes <= limit); }
+    for (int k = 0; k < BYTES; k++) { n += part[k]; }
+  }
+  return n;
+}
+
 /* The 5 % quantile of sigma over the pixels with data, from their codes. */
 static float low_sigma(const uint8_t *codes, const nsl_stamp_scale *s)
 {
-  uint32_t part[4][256] = {{0}}; /* neighbours are often equal: they would wait for each other */
-  size_t histogram[256], n, sum = 0;
-  for (size_t i = 0; i < NSL_STAMP_PLANE; i++) { part[i % 4][codes[i]]++; }
-  for (int k = 0; k < 256; k++) { histogram[k] = (size_t)part[0][k] + part[1][k] + part[2][k] + part[3][k]; }
-  n = NSL_STAMP_PLANE - histogram[0];
-  int code = 1;
-  for (; code < 255; code++) {
-    sum += histogram[code];
-    if (sum * 20 >= n) { break; }
+  int none = count_up_to(codes, 0), n = NSL_STAMP_PLANE - none, low = 1, high = 255; /* where the code is */
+  while (low < high) {
+    int middle = (low + high) / 2;
+    if ((count_up_to(codes, (uint8_t)middle) - none) * 20 >= n) {
+      high = middle;
+    } else {
+      low = middle + 1;
+    }
   }
-  return expf(0.5f * (s->ln_var_min + s->ln_var_step * (float)(code - 1)));
+  return expf(0.5f * (s->ln_var_min + s->ln_var_step * (float)(low - 1)));
 }
 
 static inline float least(float a, float b) { return a < b ? a : b; }

@@ -37,7 +37,9 @@ void nsl_train_fresh_noise(nsl_stamp *s, float missing, nsl_rng *rng, float *scr
   float *white = scratch, *smooth = scratch + NSL_STAMP_PLANE;
   for (int band = 0; band < NSL_STAMP_BANDS && missing > 0; band++) {
     float *flux = s->flux + (size_t)band * NSL_STAMP_PLANE, *variance = s->variance + (size_t)band * NSL_STAMP_PLANE;
-    nsl_mock_normals(rng, white, NSL_STAMP_PLANE);
+    nsl_mock_normals normals;
+    nsl_mock_normals_start(&normals, rng);
+    nsl_mock_normals_next(&normals, white, NSL_STAMP_PLANE);
     smooth_rows(white, smooth);
     smooth_columns(smooth, white);
     for (size_t i = 0; i < NSL_STAMP_PLANE; i++) {

@@ -67,8 +67,12 @@ static void test_normals(void **state)
   enum { N = 1000000 };
   float *x = malloc(N * sizeof *x), *y = malloc(N * sizeof *y);
   nsl_rng a = nsl_rng_make(1, NSL_RNG_TEST, 2, 3), b = nsl_rng_make(1, NSL_RNG_TEST, 2, 3);
-  nsl_mock_normals(&a, x, N);
-  nsl_mock_normals(&b, y, N - 777);
+  nsl_mock_normals g, h;
+  nsl_mock_normals_start(&g, &a);
+  nsl_mock_normals_next(&g, x, N);
+  nsl_mock_normals_start(&h, &b);
+  nsl_mock_normals_next(&h, y, 7 * NSL_MOCK_NORMALS_STEP); /* in several calls the same */
+  nsl_mock_normals_next(&h, y + 7 * NSL_MOCK_NORMALS_STEP, N - 777 - 7 * NSL_MOCK_NORMALS_STEP);
   assert_memory_equal(x, y, (N - 777) * sizeof *x);
   double m = 0, v = 0, k = 0, r = 0;
   int three = 0, four = 0;
