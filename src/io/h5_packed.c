@@ -4,8 +4,16 @@
 #include <string.h>
 
 #include "h5_internal.h"
+#include "noslit/base/vectorised.h"
 
 enum { LEVEL = 1, LEVEL_BYTES = ISAL_DEF_LVL1_DEFAULT, STORED_BLOCK = 65535, STORED_HEAD = 5, SPARE = 512 };
+
+/* nsl_h5_shuffle of pairs. */
+NSL_VECTORISED static void shuffle_pairs(const unsigned char *restrict in, size_t n, unsigned char *restrict out)
+{
+  for (size_t i = 0; i < n; i++) { out[i] = in[2 * i]; }
+  for (size_t i = 0; i < n; i++) { out[n + i] = in[2 * i + 1]; }
+}
 
 /* Whether a chunk of the dataset is one row that shuffle and deflate alone have gone over. */
 static int is_packable(hid_t dataset)
@@ -34,7 +42,9 @@ size_t nsl_h5_pack(nsl_h5_type type, size_t n, const void *data, void *room, voi
 {
   size_t size = nsl_h5_type_size(type), bound = nsl_h5_packed_bound(type, n);
   unsigned char *shuffled = (unsigned char *)room + LEVEL_BYTES;
-  if (size > 1) {
+  if (size == 2) {
+    shuffle_pairs(data, n, shuffled);
+  } else if (size > 1) {
     nsl_h5_shuffle(data, n, size, shuffled);
   } else {
     memcpy(shuffled, data, n); /* ISA-L does not take a const input */

@@ -9,19 +9,26 @@
 
 enum { STEP_MAX = 1 << (NSL_LEVELS - 1), PADDING = NSL_LANES, TAPS = 6 };
 
+typedef nsl_lanes vec;
+typedef int mask __attribute__((vector_size(NSL_LANES * sizeof(int)), aligned(4)));
+
 static int min_int(int a, int b) { return a < b ? a : b; }
 static int max_int(int a, int b) { return a > b ? a : b; }
 
 /* smooth[e] = the deposit of the line on a coarse column at e: a cubic B-spline of `step` px. line is 2 step - 1 zeros longer at
- * both ends. */
+ * both ends. Whole vectors are read and written. */
 NSL_VECTORISED static void smooth_line(const float *restrict line, int n, int step, float *restrict smooth)
 {
-  for (int e = 0; e < n; e++) { smooth[e] = 0; }
-  for (int o = 1 - 2 * step; o < 2 * step; o++) {
+  float weight[4 * STEP_MAX];
+  int reach = 2 * step - 1;
+  for (int o = -reach; o <= reach; o++) {
     double u = (double)(o < 0 ? -o : o) / step;
-    float weight = (float)(u < 1 ? (4 - 6 * u * u + 3 * u * u * u) / 6 : (2 - u) * (2 - u) * (2 - u) / 6);
-    const float *restrict from = line + o;
-    for (int e = 0; e < n; e++) { smooth[e] += weight * from[e]; }
+    weight[o + reach] = (float)(u < 1 ? (4 - 6 * u * u + 3 * u * u * u) / 6 : (2 - u) * (2 - u) * (2 - u) / 6);
+  }
+  for (int e = 0; e < n; e += NSL_LANES) {
+    vec sum = {0};
+    for (int o = 0; o <= 2 * reach; o++) { sum += weight[o] * *(const vec *)(line + e - reach + o); }
+    *(vec *)(smooth + e) = sum;
   }
 }
 
@@ -33,15 +40,15 @@ static nsl_status convolve(nsl_renderer *r, const nsl_kernel *kn, int m_min, int
     nsl_convolve_rows(kn, m_min, m_max, r->line + before, 1, n, stride, r->rows);
     return NSL_OK;
   }
-  int margin = 2 * STEP_MAX, n_line = r->line_n + NSL_LINE_SPARE;
-  if (!nsl_grow((void **)&r->smooth, &r->smooth_n, (size_t)(2 * n_line + 2 * margin), sizeof *r->smooth)) {
+  size_t margin = 2 * STEP_MAX, n_line = (size_t)r->line_n + NSL_LINE_SPARE, whole = (n_line + PADDING - 1) / PADDING * PADDING;
+  if (!nsl_grow((void **)&r->smooth, &r->smooth_n, 2 * whole + 2 * margin, sizeof *r->smooth)) {
     return nsl_fail(err, NSL_E_NOMEM, "renderer");
   }
-  float *smooth = r->smooth, *padded = r->smooth + n_line;
-  memset(padded, 0, (size_t)margin * sizeof *padded);
-  memcpy(padded + margin, r->line, (size_t)n_line * sizeof *padded);
-  memset(padded + margin + n_line, 0, (size_t)margin * sizeof *padded);
-  smooth_line(padded + margin, n_line, step, smooth);
+  float *smooth = r->smooth, *padded = smooth + whole, *line = padded + margin;
+  memset(padded, 0, margin * sizeof *padded);
+  memcpy(line, r->line, n_line * sizeof *line);
+  memset(line + n_line, 0, (whole - n_line + margin) * sizeof *line);
+  smooth_line(line, (int)n_line, step, smooth);
   nsl_convolve_rows(kn, m_min, m_max, smooth + before, step, n, stride, r->rows);
   return NSL_OK;
 }
@@ -58,8 +65,6 @@ NSL_VECTORISED static void follow_trace(const double *restrict y, int n, int q, 
   }
 }
 
-typedef nsl_lanes vec;
-typedef int mask __attribute__((vector_size(NSL_LANES * sizeof(int)), aligned(4)));
 
 /* Spline weights of columns whose trace is `above` a row by so much: coarse pixel row j gets w[0..5] of kernel rows j - row - 3 ..
  * j - row + 2; the first and the last are for the blur alone and not set here. */
