@@ -75,17 +75,17 @@ nsl_reach nsl_kernel_reach(const nsl_mix *mix, double slope, double cut, int ste
 }
 
 /* e *= r, r *= q walks a Gaussian from row to row without an exponential; all taps at once. */
-NSL_VECTORISED static void add_row(double *restrict k, double *restrict e, double *restrict r, double q, int taps)
+NSL_VECTORISED static void add_row(float *restrict k, double *restrict e, double *restrict r, double q, int taps)
 {
   for (int t = 0; t < taps; t++) {
-    k[t] += e[t];
+    k[t] += (float)e[t];
     e[t] *= r[t];
     r[t] *= q;
   }
 }
 
 /* A Gaussian of samples [m][t]. The first row is walked to as well: few exponentials a component. */
-static void add_component(const nsl_kernel *kn, double *k, double *e, double *r, const sheared *c, int taps)
+static void add_component(const nsl_kernel *kn, float *k, double *e, double *r, const sheared *c, int taps)
 {
   double det = c->xx * c->vv - c->xv * c->xv, a = c->vv / det, b = -c->xv / det, d = c->xx / det;
   int t0 = (int)floor(c->mx - c->rx), t1 = (int)ceil(c->mx + c->rx), n = t1 - t0 + 1;
@@ -108,27 +108,30 @@ static void add_component(const nsl_kernel *kn, double *k, double *e, double *r,
 
 /* Cubic B-spline coefficients of samples that are zero outside (Unser 1999): n samples of `width` adjacent series, one series step
  * apart by `step`. */
-NSL_VECTORISED static void prefilter(double *k, int n, size_t step, int width)
+NSL_VECTORISED static void prefilter(float *k, int n, size_t step, int width)
 {
-  const double z = -0.26794919243112270; /* sqrt(3) - 2 */
+  const float z = -0.26794919f; /* sqrt(3) - 2 */
   for (int i = 1; i < n; i++) {
-    double *restrict now = k + (size_t)i * step;
-    const double *restrict last = k + (size_t)(i - 1) * step;
+    float *restrict now = k + (size_t)i * step;
+    const float *restrict last = k + (size_t)(i - 1) * step;
     for (int w = 0; w < width; w++) { now[w] += z * last[w]; }
   }
-  double *end = k + (size_t)(n - 1) * step;
+  float *end = k + (size_t)(n - 1) * step;
   for (int w = 0; w < width; w++) { end[w] *= -z / (1 - z * z) * 6; }
   for (int i = n - 2; i >= 0; i--) {
-    double *restrict now = k + (size_t)i * step;
-    const double *restrict next = k + (size_t)(i + 1) * step;
+    float *restrict now = k + (size_t)i * step;
+    const float *restrict next = k + (size_t)(i + 1) * step;
     for (int w = 0; w < width; w++) { now[w] = z * (next[w] - 6 * now[w]); }
   }
 }
 
-static void turn(const double *restrict by_row, int rows, int taps, double *restrict by_tap)
+/* Rows become columns; those of the result are `stride` apart, zero where there is no row. */
+static void turn(const float *restrict by_row, int rows, int taps, int stride, float *restrict by_tap)
 {
   for (int t = 0; t < taps; t++) {
-    for (int m = 0; m < rows; m++) { by_tap[(size_t)t * (size_t)rows + (size_t)m] = by_row[(size_t)m * (size_t)taps + (size_t)t]; }
+    float *to = by_tap + (size_t)t * (size_t)stride;
+    for (int m = 0; m < rows; m++) { to[m] = by_row[(size_t)m * (size_t)taps + (size_t)t]; }
+    for (int m = rows; m < stride; m++) { to[m] = 0; }
   }
 }
 
@@ -159,24 +162,19 @@ static nsl_status make(nsl_kernel *kn, const nsl_mix *mix, double slope, double 
   int rows = kn->m_max - kn->m_min + 1, taps = kn->t_max - kn->t_min + 1;
   kn->rows_padded = (rows + 6) / 4 * 4; /* four rows are read from any */
   size_t plane = (size_t)taps * (size_t)rows;
-  if (!reserve(kn, 2 * plane + 2 * (size_t)taps, (size_t)taps * (size_t)kn->rows_padded)) {
+  if (!reserve(kn, plane / 2 + 1 + 2 * (size_t)taps, (size_t)taps * (size_t)kn->rows_padded)) {
     return nsl_fail(err, NSL_E_NOMEM, "kernel of %d x %d", taps, rows);
   }
-  double *by_row = kn->work, *by_tap = by_row + plane, *e = by_tap + plane, *r = e + taps;
+  double *e = kn->work, *r = e + taps;
+  float *by_row = (float *)(r + taps);
   memset(by_row, 0, plane * sizeof *by_row);
   for (int i = 0; i < mix->n; i++) {
     sheared c = shear(mix, i, slope, cut, step);
     add_component(kn, by_row, e, r, &c, taps);
   }
   prefilter(by_row, rows, (size_t)taps, taps);
-  turn(by_row, rows, taps, by_tap);
-  prefilter(by_tap, taps, (size_t)rows, rows);
-  for (int t = 0; t < taps; t++) {
-    const double *from = by_tap + (size_t)t * (size_t)rows;
-    float *to = kn->k + (size_t)t * (size_t)kn->rows_padded;
-    for (int m = 0; m < rows; m++) { to[m] = (float)from[m]; }
-    for (int m = rows; m < kn->rows_padded; m++) { to[m] = 0; }
-  }
+  turn(by_row, rows, taps, kn->rows_padded, kn->k);
+  prefilter(kn->k, taps, (size_t)kn->rows_padded, kn->rows_padded);
   return NSL_OK;
 }
 

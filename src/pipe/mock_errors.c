@@ -186,19 +186,26 @@ NSL_VECTORISED static void add_flat(float *restrict to, float level, size_t n)
   for (size_t i = 0; i < n; i++) { to[i] += level; }
 }
 
-/* cos and sin of a wave's phase along a row, [2][w] a wave. */
+/* cos and sin of the waves' phases along a row, [2][w] a wave: a turn a column, rounding stays below 1e-11. The waves side by side:
+ * each would wait for its last turn. */
 static void make_table(const nsl_sky_pattern *p, const nsl_window *w, float *table)
 {
   size_t n = (size_t)w->w;
-  for (int k = 0; k < NSL_SKY_WAVES; k++, table += 2 * n) {
-    double c = cos(p->wave[k].kx * w->x0 + p->wave[k].phase), s = sin(p->wave[k].kx * w->x0 + p->wave[k].phase);
-    double dc = cos(p->wave[k].kx), ds = sin(p->wave[k].kx);
-    for (size_t i = 0; i < n; i++) { /* a turn a column: rounding stays below 1e-11 */
-      table[i] = (float)c;
-      table[n + i] = (float)s;
-      double next = c * dc - s * ds;
-      s = s * dc + c * ds;
-      c = next;
+  double c[NSL_SKY_WAVES], s[NSL_SKY_WAVES], dc[NSL_SKY_WAVES], ds[NSL_SKY_WAVES];
+  for (int k = 0; k < NSL_SKY_WAVES; k++) {
+    double phase = p->wave[k].kx * w->x0 + p->wave[k].phase;
+    c[k] = cos(phase);
+    s[k] = sin(phase);
+    dc[k] = cos(p->wave[k].kx);
+    ds[k] = sin(p->wave[k].kx);
+  }
+  for (size_t i = 0; i < n; i++) {
+    for (size_t k = 0; k < NSL_SKY_WAVES; k++) {
+      table[2 * k * n + i] = (float)c[k];
+      table[(2 * k + 1) * n + i] = (float)s[k];
+      double next = c[k] * dc[k] - s[k] * ds[k];
+      s[k] = s[k] * dc[k] + c[k] * ds[k];
+      c[k] = next;
     }
   }
 }
