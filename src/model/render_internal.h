@@ -22,8 +22,9 @@ typedef struct {
   int rows_padded;
   float *k;
   size_t capacity;
-  double *work; /* the same in double while it is made */
-  size_t work_capacity;
+  float *by_row; /* while it is made: the other way round, */
+  double *walk;  /* and a row of a component */
+  size_t by_row_capacity, walk_capacity;
 } nsl_kernel;
 
 /* Zeros after a line, for what reads whole vectors. */

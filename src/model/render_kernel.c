@@ -84,8 +84,8 @@ NSL_VECTORISED static void add_row(float *restrict k, double *restrict e, double
   }
 }
 
-/* A Gaussian of samples [m][t]. The first row is walked to as well: few exponentials a component. */
-static void add_component(const nsl_kernel *kn, float *k, double *e, double *r, const sheared *c, int taps)
+/* A Gaussian of samples [m][t], rows `stride` apart. The first row is walked to as well: few exponentials a component. */
+static void add_component(const nsl_kernel *kn, float *k, size_t stride, double *e, double *r, const sheared *c)
 {
   double det = c->xx * c->vv - c->xv * c->xv, a = c->vv / det, b = -c->xv / det, d = c->xx / det;
   int t0 = (int)floor(c->mx - c->rx), t1 = (int)ceil(c->mx + c->rx), n = t1 - t0 + 1;
@@ -103,53 +103,51 @@ static void add_component(const nsl_kernel *kn, float *k, double *e, double *r, 
     to_next *= turn;
     next_row *= row_turn;
   }
-  for (int m = r0; m <= r1; m++) { add_row(k + (size_t)(m - kn->m_min) * (size_t)taps + (t0 - kn->t_min), e, r, q, n); }
+  for (int m = r0; m <= r1; m++) { add_row(k + (size_t)(m - kn->m_min) * stride + (t0 - kn->t_min), e, r, q, n); }
 }
 
-/* Cubic B-spline coefficients of samples that are zero outside (Unser 1999): n samples of `width` adjacent series, one series step
- * apart by `step`. */
-NSL_VECTORISED static void prefilter(float *k, int n, size_t step, int width)
+typedef float eight __attribute__((vector_size(8 * sizeof(float)), aligned(4)));
+
+/* Cubic B-spline coefficients of samples that are zero outside (Unser 1999): n samples of `width` adjacent series, a multiple of
+ * eight of them. The last sample waits in a register for the next. */
+NSL_VECTORISED static void prefilter(float *k, int n, int width)
 {
   const float z = -0.26794919f; /* sqrt(3) - 2 */
-  for (int i = 1; i < n; i++) {
-    float *restrict now = k + (size_t)i * step;
-    const float *restrict last = k + (size_t)(i - 1) * step;
-    for (int w = 0; w < width; w++) { now[w] += z * last[w]; }
-  }
-  float *end = k + (size_t)(n - 1) * step;
-  for (int w = 0; w < width; w++) { end[w] *= -z / (1 - z * z) * 6; }
-  for (int i = n - 2; i >= 0; i--) {
-    float *restrict now = k + (size_t)i * step;
-    const float *restrict next = k + (size_t)(i + 1) * step;
-    for (int w = 0; w < width; w++) { now[w] = z * (next[w] - 6 * now[w]); }
+  for (int w = 0; w < width; w += 8) {
+    float *at = k + w;
+    eight c = {0};
+    for (int i = 0; i < n; i++, at += width) {
+      c = *(const eight *)at + z * c;
+      *(eight *)at = c;
+    }
+    at -= width;
+    c *= -z / (1 - z * z) * 6;
+    *(eight *)at = c;
+    for (int i = 1; i < n; i++) {
+      at -= width;
+      c = z * (c - 6 * *(const eight *)at);
+      *(eight *)at = c;
+    }
   }
 }
 
-/* Rows become columns; those of the result are `stride` apart, zero where there is no row. */
-static void turn(const float *restrict by_row, int rows, int taps, int stride, float *restrict by_tap)
+/* Rows, `from_stride` apart, become columns, `stride` apart and zero where there is no row. */
+static void turn(const float *restrict by_row, int rows, int taps, int from_stride, int stride, float *restrict by_tap)
 {
   for (int t = 0; t < taps; t++) {
     float *to = by_tap + (size_t)t * (size_t)stride;
-    for (int m = 0; m < rows; m++) { to[m] = by_row[(size_t)m * (size_t)taps + (size_t)t]; }
+    for (int m = 0; m < rows; m++) { to[m] = by_row[(size_t)m * (size_t)from_stride + (size_t)t]; }
     for (int m = rows; m < stride; m++) { to[m] = 0; }
   }
 }
 
-static int reserve(nsl_kernel *kn, size_t work, size_t out)
+static int pad(int n) { return (n + 7) / 8 * 8; }
+
+static int reserve(nsl_kernel *kn, size_t plane, size_t taps, size_t out)
 {
-  if (work > kn->work_capacity) {
-    double *p = realloc(kn->work, work * sizeof *p);
-    if (!p) { return 0; }
-    kn->work = p;
-    kn->work_capacity = work;
-  }
-  if (out > kn->capacity) {
-    float *p = realloc(kn->k, out * sizeof *p);
-    if (!p) { return 0; }
-    kn->k = p;
-    kn->capacity = out;
-  }
-  return 1;
+  return nsl_grow((void **)&kn->by_row, &kn->by_row_capacity, plane, sizeof *kn->by_row) &&
+         nsl_grow((void **)&kn->walk, &kn->walk_capacity, 2 * taps, sizeof *kn->walk) &&
+         nsl_grow((void **)&kn->k, &kn->capacity, out, sizeof *kn->k);
 }
 
 static nsl_status make(nsl_kernel *kn, const nsl_mix *mix, double slope, double cut, int step, nsl_error *err)
@@ -160,21 +158,22 @@ static nsl_status make(nsl_kernel *kn, const nsl_mix *mix, double slope, double 
   kn->m_min = reach.m_min;
   kn->m_max = reach.m_max;
   int rows = kn->m_max - kn->m_min + 1, taps = kn->t_max - kn->t_min + 1;
-  kn->rows_padded = (rows + 6) / 4 * 4; /* four rows are read from any */
-  size_t plane = (size_t)taps * (size_t)rows;
-  if (!reserve(kn, plane / 2 + 1 + 2 * (size_t)taps, (size_t)taps * (size_t)kn->rows_padded)) {
+  int taps_padded = pad(taps);
+  kn->rows_padded = pad(rows + 3); /* four rows are read from any */
+  size_t plane = (size_t)taps_padded * (size_t)rows;
+  if (!reserve(kn, plane, (size_t)taps, (size_t)taps * (size_t)kn->rows_padded)) {
     return nsl_fail(err, NSL_E_NOMEM, "kernel of %d x %d", taps, rows);
   }
-  double *e = kn->work, *r = e + taps;
-  float *by_row = (float *)(r + taps);
+  float *by_row = kn->by_row;
+  double *e = kn->walk, *r = e + taps;
   memset(by_row, 0, plane * sizeof *by_row);
   for (int i = 0; i < mix->n; i++) {
     sheared c = shear(mix, i, slope, cut, step);
-    add_component(kn, by_row, e, r, &c, taps);
+    add_component(kn, by_row, (size_t)taps_padded, e, r, &c);
   }
-  prefilter(by_row, rows, (size_t)taps, taps);
-  turn(by_row, rows, taps, kn->rows_padded, kn->k);
-  prefilter(kn->k, taps, (size_t)kn->rows_padded, kn->rows_padded);
+  prefilter(by_row, rows, taps_padded);
+  turn(by_row, rows, taps, taps_padded, kn->rows_padded, kn->k);
+  prefilter(kn->k, taps, kn->rows_padded);
   return NSL_OK;
 }
 
@@ -196,6 +195,7 @@ nsl_status nsl_kernel_get(nsl_kernel *cache, const nsl_mix *mix, double slope, d
 void nsl_kernel_free(nsl_kernel *kn)
 {
   free(kn->k);
-  free(kn->work);
+  free(kn->by_row);
+  free(kn->walk);
   memset(kn, 0, sizeof *kn);
 }
