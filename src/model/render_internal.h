@@ -115,7 +115,7 @@ struct nsl_renderer {
   double *y;     /* row of the trace in the window, per column, within +-ROW_LIMIT */
   float *smooth; /* the line for a coarse level, between zeros */
   float *rows;   /* kernel rows convolved */
-  float *above; /* [columns]: where the trace is in its row */
+  float *above;  /* [columns]: where the trace is in its row */
   int *row_of;   /* integer row of the trace, per column */
   float *delta_memory;
   double unseen_e; /* of nsl_renderer_neglect */

@@ -65,7 +65,6 @@ NSL_VECTORISED static void follow_trace(const double *restrict y, int n, int q, 
   }
 }
 
-
 /* Spline weights of columns whose trace is `above` a row by so much: coarse pixel row j gets w[0..5] of kernel rows j - row - 3 ..
  * j - row + 2; the first and the last are for the blur alone and not set here. */
 static inline __attribute__((always_inline)) void weigh(const vec *above, vec *w)
