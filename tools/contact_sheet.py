@@ -26,7 +26,7 @@ def main():
         for row, i in enumerate(order):
             z = f["label/z"][i]
             for band in range(2):
-                flux = f["flux"][i, band] * f["scale/quantum"][i, band]
+                flux = (f["flux"][i, band] - f["scale/zero"][i, band]) * f["scale/quantum"][i, band]
                 code = f["variance"][i, band].astype(float)
                 sigma = np.exp(0.5 * (f["scale/ln_var_min"][i, band] + f["scale/ln_var_step"][i, band] * (code - 1)))
                 shown = np.where(code > 0, flux / sigma, np.nan)

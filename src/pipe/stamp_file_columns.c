@@ -31,9 +31,9 @@ typedef struct {
   {                                                                                                       \
     "facts/" #member, type, 1, offsetof(nsl_stamp_record, band[0].member), sizeof(nsl_stamp_band_info), 1 \
   }
-#define SCALE(member)                                                                                        \
-  {                                                                                                          \
-    "scale/" #member, NSL_H5_F32, 1, offsetof(nsl_stamp_record, scale[0].member), sizeof(nsl_stamp_scale), 1 \
+#define SCALE(member, since)                                                                                     \
+  {                                                                                                              \
+    "scale/" #member, NSL_H5_F32, 1, offsetof(nsl_stamp_record, scale[0].member), sizeof(nsl_stamp_scale), since \
   }
 #define FACT(member, type)                                              \
   {                                                                     \
@@ -78,10 +78,11 @@ static const column columns[] = {
     FACT(q, NSL_H5_F32),
     FACT(pa_x_deg, NSL_H5_F32),
     FACT(sersic_n, NSL_H5_F32),
-    SCALE(quantum),
-    SCALE(ln_var_min),
-    SCALE(ln_var_step),
-    SCALE(contamination_max),
+    SCALE(quantum, 1),
+    SCALE(zero, 5),
+    SCALE(ln_var_min, 1),
+    SCALE(ln_var_step, 1),
+    SCALE(contamination_max, 1),
     FACT(hash, NSL_H5_I64)};
 enum { N_COLUMNS = sizeof columns / sizeof *columns, HASH_COLUMN = N_COLUMNS - 1 };
 

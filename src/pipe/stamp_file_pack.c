@@ -11,6 +11,7 @@
 #define CODES 254         /* variance codes 1..255 are CODES steps apart */
 #define LN_STEP_MIN 0.02f /* sigma to 0.5 %: the counts it was made of do not know it better, a finer step makes files bigger */
 #define QUANTA_PER_SIGMA 16
+#define ZERO 128 /* code of no flux */
 
 int nsl_stamp_block_alloc(nsl_stamp_block *b, size_t n)
 {
@@ -111,9 +112,9 @@ NSL_VECTORISED static void pack_flux(const float *restrict flux, const uint8_t *
                                      int16_t *restrict out)
 {
   for (size_t i = 0; i < NSL_STAMP_PLANE; i++) {
-    float v = least(most(flux[i] * per_quantum, -INT16_MAX), INT16_MAX);
+    float v = least(most(flux[i] * per_quantum, ZERO - INT16_MAX), INT16_MAX - ZERO);
     int32_t code = (int32_t)(v + (v < 0 ? -0.5f : 0.5f));
-    out[i] = (int16_t)(variance[i] ? code : 0);
+    out[i] = (int16_t)(ZERO + (variance[i] ? code : 0));
   }
 }
 
@@ -145,7 +146,8 @@ nsl_status nsl_stamp_pack_band(const float *flux, const float *variance, const f
   scale->ln_var_min = vmax > 0 ? logf(vmin) : 0;
   scale->ln_var_step = vmax > 0 ? fmaxf((logf(vmax) - logf(vmin)) / CODES, LN_STEP_MIN) : LN_STEP_MIN;
   pack_variance(variance, scale->ln_var_min, 1 / scale->ln_var_step, pv);
-  scale->quantum = fmaxf(vmax > 0 ? low_sigma(pv, scale) / QUANTA_PER_SIGMA : 1, brightest(flux, variance) / INT16_MAX);
+  scale->quantum = fmaxf(vmax > 0 ? low_sigma(pv, scale) / QUANTA_PER_SIGMA : 1, brightest(flux, variance) / (INT16_MAX - ZERO));
+  scale->zero = ZERO;
   pack_flux(flux, pv, 1 / scale->quantum, pf);
   scale->contamination_max = cmax;
   pack_light(contamination, cmax > 0 ? 1 / cmax : 0, pc);
@@ -161,7 +163,7 @@ void nsl_stamp_unpack_band(const int16_t *pf, const uint8_t *pv, const uint8_t *
     float root = (float)k / 255;
     light_of[k] = scale->contamination_max * root * root;
   }
-  for (size_t i = 0; i < NSL_STAMP_PLANE; i++) { flux[i] = scale->quantum * (float)pf[i]; }
+  for (size_t i = 0; i < NSL_STAMP_PLANE; i++) { flux[i] = scale->quantum * ((float)pf[i] - scale->zero); }
   for (size_t i = 0; i < NSL_STAMP_PLANE; i++) { variance[i] = var_of[pv[i]]; }
   for (size_t i = 0; i < NSL_STAMP_PLANE; i++) { contamination[i] = light_of[pc[i]]; }
 }

@@ -78,8 +78,8 @@ expect 2 "$noslit" estimate stamps/validation_00000.h5 --estimator template --ou
 "$python" - <<'PY'
 import json, h5py, numpy as np
 with h5py.File("stamps/train_00000.h5") as f:
-    assert f.attrs["format"] in ("noslit-stamps", b"noslit-stamps") and f.attrs["version"] == 4
-    flux = f["flux"][0].astype(float) * f["scale/quantum"][0][:, None, None]
+    assert f.attrs["format"] in ("noslit-stamps", b"noslit-stamps") and f.attrs["version"] == 5
+    flux = (f["flux"][0] - f["scale/zero"][0][:, None, None].astype(float)) * f["scale/quantum"][0][:, None, None]
     code = f["variance"][0].astype(float)
     sigma = np.exp(0.5 * (f["scale/ln_var_min"][0] + f["scale/ln_var_step"][0] * (code.transpose(1, 2, 0) - 1))).transpose(2, 0, 1)
     sky = np.abs(flux / sigma)[code > 0]

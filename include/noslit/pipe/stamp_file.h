@@ -33,7 +33,7 @@ typedef struct {
   float flux_oii, flux_hb, flux_oiii, flux_ha, flux_nii, re_arcsec, axis_ratio, pa_deg;
 } nsl_stamp_label;
 
-/* Keeps the stamps packed in memory (about 50 kB each) until finish writes and publishes the file. A plane that is not finite, or a
+/* Keeps the stamps packed in memory (about 43 kB each) until finish writes and publishes the file. A plane that is not finite, or a
  * negative variance or contamination, is NSL_E_VALUE and the stamp is not added. provenance_json may be NULL. */
 typedef struct nsl_stamp_writer nsl_stamp_writer;
 nsl_status nsl_stamp_writer_new(const char *path, const nsl_instrument *inst, const char *provenance_json, nsl_stamp_writer **out,
