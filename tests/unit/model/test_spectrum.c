@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "model/fast_exp.h"
 #include "noslit/model/spectrum.h"
 
 static double flam[NSL_SPECTRUM_N], other[NSL_SPECTRUM_N];
@@ -221,10 +222,26 @@ static void test_earlier_calls_do_not_matter(void **state)
   nsl_spectra_free(used);
 }
 
+static void test_fast_exp(void **state)
+{
+  (void)state;
+  double worst = 0;
+  for (double x = -79.99; x < 80; x += 0.0137) {
+    double exact = exp((double)(float)x);
+    worst = fmax(worst, fabs((double)nsl_fast_exp((float)x) / exact - 1));
+  }
+  print_message("exp: relative error %.1e\n", worst);
+  assert_true(worst < 3e-7);
+  assert_true(nsl_fast_exp(0) == 1 && nsl_fast_exp(-0.0f) == 1);
+  assert_true(nsl_fast_exp(-81) == nsl_fast_exp(-80) && nsl_fast_exp(-INFINITY) == nsl_fast_exp(-80)); /* clamped */
+  assert_true(nsl_fast_exp(81) == nsl_fast_exp(80) && nsl_fast_exp(INFINITY) == nsl_fast_exp(80));
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_magnitude_and_positive),
+      cmocka_unit_test(test_fast_exp),
       cmocka_unit_test(test_same_id_same_spectrum),
       cmocka_unit_test(test_earlier_calls_do_not_matter),
       cmocka_unit_test(test_line_flux_and_place),
