@@ -1,4 +1,5 @@
 /* The exposures: patterns to files, files to headers; no pixel is read. A file that cannot be used is listed with its reason. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -91,6 +92,65 @@ nsl_status nsl_exposure_list_make(const nsl_config *cfg, nsl_exposure_list *out,
 cleanup:
   if (st != NSL_OK) { nsl_exposure_list_free(out); }
   return st;
+}
+
+/* A file that the plan knew. Of those it left out neither size nor time is known: size is -1. */
+typedef struct {
+  const char *path;
+  int64_t size_bytes, mtime_ns;
+} known_file;
+
+static int known_by_path(const void *a, const void *b)
+{
+  return strcmp(((const known_file *)a)->path, ((const known_file *)b)->path);
+}
+
+typedef struct {
+  size_t n;
+  const char *first;
+} difference;
+
+static void note(difference *d, const char *path)
+{
+  if (d->n++ == 0) { d->first = path; }
+}
+
+nsl_status nsl_exposure_list_compare(const nsl_exposure_list *list, const nsl_plan *plan, char *text, size_t size, nsl_error *err)
+{
+  enum { ADDED, CHANGED, REMOVED, N_WAYS };
+  static const char *const ways[N_WAYS] = {"added", "changed", "removed"};
+  difference found[N_WAYS] = {{0, NULL}};
+  size_t n = 0, used = 0;
+  known_file *known = calloc(plan->n_exposures + plan->n_lost + 1, sizeof *known);
+  if (!known) { return nsl_fail(err, NSL_E_NOMEM, "no memory for the list of exposures"); }
+  for (size_t i = 0; i < plan->n_exposures; i++) {
+    const nsl_exposure_info *e = &plan->exposures[i];
+    known[n++] = (known_file){e->path, e->size_bytes, e->mtime_ns};
+  }
+  for (size_t i = 0; i < plan->n_lost; i++) { known[n++] = (known_file){plan->lost_path[i], -1, -1}; }
+  if (n) { qsort(known, n, sizeof *known, known_by_path); }
+  for (size_t i = 0, k = 0; i < list->n || k < n;) {
+    int order = i == list->n ? 1 : k == n ? -1 : strcmp(list->paths[i], known[k].path);
+    if (order < 0) {
+      note(&found[ADDED], list->paths[i]);
+    } else if (order > 0) {
+      note(&found[REMOVED], known[k].path);
+    } else if (known[k].size_bytes >= 0 && (list->size_bytes[i] != known[k].size_bytes || list->mtime_ns[i] != known[k].mtime_ns)) {
+      note(&found[CHANGED], list->paths[i]);
+    }
+    i += order <= 0;
+    k += order >= 0;
+  }
+  snprintf(text, size, "an exposure that was left out has changed");
+  for (int w = 0; w < N_WAYS && used < size; w++) {
+    if (found[w].n == 0) { continue; }
+    char more[40] = "";
+    if (found[w].n > 1) { snprintf(more, sizeof more, " and %zu more", found[w].n - 1); }
+    used +=
+        (size_t)snprintf(text + used, size - used, "%s%s: %s%s", used ? "; " : "exposures were ", ways[w], found[w].first, more);
+  }
+  free(known);
+  return NSL_OK;
 }
 
 nsl_status nsl_exposure_info_copy(const nsl_exposure_info *from, nsl_exposure_info *to, nsl_error *err)

@@ -1,5 +1,6 @@
 /* The plan's index: the tile table, the exposure table, and what the plan was made from. docs/formats.md has the layout. */
 #include <dirent.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,30 +69,41 @@ char *nsl_plan_generation(const nsl_plan *plan)
   return nsl_strf("%.16s", hex);
 }
 
+/* Which exposures differ from those the plan was made from, if its exposure table can be read. */
+static void name_exposures(const nsl_config *cfg, const nsl_exposure_list *list, char *why, size_t size)
+{
+  nsl_plan plan = {0};
+  if (nsl_plan_read(cfg, &plan, NULL) != NSL_OK || nsl_plan_read_exposures(cfg, &plan, NULL) != NSL_OK ||
+      nsl_exposure_list_compare(list, &plan, why, size, NULL) != NSL_OK) {
+    snprintf(why, size, "exposures were added, removed or changed");
+  }
+  nsl_plan_free(&plan);
+}
+
 nsl_status nsl_plan_is_fresh(const nsl_config *cfg, const nsl_instrument *inst, const nsl_plan *plan, int *fresh, char *why,
                              size_t size, nsl_error *err)
 {
+  nsl_status st = NSL_OK;
   nsl_plan now = {0};
   nsl_exposure_list list = {0};
-  nsl_status st = nsl_exposure_list_make(cfg, &list, NULL, err);
-  if (st == NSL_OK) { st = nsl_plan_identify(cfg, inst, &list, &now, err); }
-  nsl_exposure_list_free(&list);
-  if (st != NSL_OK) { return st; }
-  const struct {
-    int same;
-    const char *what;
-  } checks[] = {{nsl_hash_equal(now.keys_id, plan->keys_id), "the configuration (tiles, columns, magnitude limits) has changed"},
-                {nsl_hash_equal(now.instrument_hash, plan->instrument_hash), "the instrument file or its confs have changed"},
-                {nsl_hash_equal(now.catalogue_id, plan->catalogue_id), "the source catalogue has changed"},
-                {nsl_hash_equal(now.exposures_id, plan->exposures_id), "exposures were added, removed or changed"}};
-  *fresh = 1;
   if (size) { why[0] = '\0'; }
-  for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) {
-    if (checks[i].same) { continue; }
-    if (*fresh) { snprintf(why, size, "%s", checks[i].what); }
-    *fresh = 0;
+  *fresh = 0;
+  NSL_TRY(nsl_exposure_list_make(cfg, &list, NULL, err));
+  NSL_TRY(nsl_plan_identify(cfg, inst, &list, &now, err));
+  if (!nsl_hash_equal(now.keys_id, plan->keys_id)) {
+    snprintf(why, size, "the configuration (tiles, columns, magnitude limits) has changed");
+  } else if (!nsl_hash_equal(now.instrument_hash, plan->instrument_hash)) {
+    snprintf(why, size, "the instrument file or its confs have changed");
+  } else if (!nsl_hash_equal(now.catalogue_id, plan->catalogue_id)) {
+    snprintf(why, size, "the source catalogue has changed: %s", nsl_config_text(cfg, "input.catalogue"));
+  } else if (!nsl_hash_equal(now.exposures_id, plan->exposures_id)) {
+    name_exposures(cfg, &list, why, size);
+  } else {
+    *fresh = 1;
   }
-  return NSL_OK;
+cleanup:
+  nsl_exposure_list_free(&list);
+  return st;
 }
 
 /* --- writing --- */

@@ -46,6 +46,8 @@ typedef struct {
 } nsl_exposure_list;
 nsl_status nsl_exposure_list_make(const nsl_config *cfg, nsl_exposure_list *out, const nsl_log *log, nsl_error *err);
 void nsl_exposure_list_free(nsl_exposure_list *l);
+/* In what the list differs from that of a plan with exposures, for people: "exposures were changed: a.fits and 2 more". */
+nsl_status nsl_exposure_list_compare(const nsl_exposure_list *list, const nsl_plan *plan, char *text, size_t size, nsl_error *err);
 /* Fills exposures and lost of the plan. old (may be NULL): a plan with exposures, whose entries serve for unchanged files. */
 nsl_status nsl_plan_inspect(const nsl_exposure_list *list, const nsl_instrument *inst, const nsl_plan *old, nsl_plan *plan,
                             const nsl_log *log, nsl_error *err);

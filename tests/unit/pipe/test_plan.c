@@ -276,10 +276,54 @@ static int is_fresh(const char *more, char *why, size_t size)
   return fresh;
 }
 
+static void move_exposure(const char *from, const char *to)
+{
+  char a[400], b[400];
+  snprintf(a, sizeof a, "%s/%s", dir, from);
+  snprintf(b, sizeof b, "%s/%s", dir, to);
+  assert_int_equal(rename(a, b), 0);
+}
+
+static void changed_exposures_are_named(void **state)
+{
+  (void)state;
+  char why[NSL_ERROR_TEXT_MAX];
+  make_field();
+  write_exposure("empty.fits", "900", 1, RA0, DEC0, 150);
+  nsl_plan plan = make_plan("");
+  move_exposure("b1.fits", "c1.fits");
+  move_exposure("a2.fits", "c2.fits");
+  assert_false(is_fresh("", why, sizeof why));
+  const char *added = strstr(why, "exposures were added: "), *removed = strstr(why, "; removed: ");
+  if (!added || !removed || !strstr(added, "c1.fits and 1 more; ") || !strstr(removed, "a2.fits and 1 more")) {
+    fail_msg("%s", why);
+  }
+  char small[30]; /* cut, not overrun */
+  assert_false(is_fresh("", small, sizeof small));
+  assert_true(strlen(small) < sizeof small);
+  move_exposure("c1.fits", "b1.fits");
+  move_exposure("c2.fits", "a2.fits");
+  assert_true(is_fresh("", why, sizeof why));
+  /* One that was left out is written again: nothing is known of its old state. */
+  char path[400];
+  snprintf(path, sizeof path, "%s/empty.fits", dir);
+  for (int k = 0; k < 2; k++) {
+    FILE *f = fopen(path, "w");
+    fputs(k ? "still no FITS" : "no FITS", f);
+    fclose(f);
+    assert_false(is_fresh("", why, sizeof why));
+    assert_non_null(strstr(why, k ? "an exposure that was left out has changed" : "changed: "));
+    nsl_plan_free(&plan);
+    plan = make_plan("");
+  }
+  nsl_plan_free(&plan);
+  remove(path);
+}
+
 static void a_change_touches_just_its_tiles(void **state)
 {
   (void)state;
-  char why[200];
+  char why[NSL_ERROR_TEXT_MAX];
   make_field();
   nsl_plan before = make_plan("");
   assert_true(is_fresh("", why, sizeof why));
@@ -307,7 +351,9 @@ static void a_change_touches_just_its_tiles(void **state)
   /* One exposure is replaced: the tiles that use it, no others. */
   write_exposure("b1.fits", "101", 1, RA0 - 0.1, DEC0 + 0.1, 151);
   assert_false(is_fresh("", why, sizeof why));
-  assert_non_null(strstr(why, "exposures"));
+  assert_non_null(strstr(why, "exposures were changed: "));
+  assert_non_null(strstr(why, "b1.fits"));
+  assert_null(strstr(why, "more"));
   again = make_plan("");
   nsl_config *cfg = config("");
   nsl_select *select;
@@ -532,6 +578,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(tiles_get_their_sources_neighbours_and_exposures),
+      cmocka_unit_test(changed_exposures_are_named),
       cmocka_unit_test(a_change_touches_just_its_tiles),
       cmocka_unit_test(selections),
       cmocka_unit_test(parts),
