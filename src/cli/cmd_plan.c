@@ -76,7 +76,7 @@ static nsl_status print_json(const nsl_plan *plan, const totals *t, const nsl_co
 static nsl_status get_plan(nsl_cli *cli, const nsl_config *cfg, const nsl_instrument *inst, int remake, nsl_plan *plan, int *made,
                            nsl_error *err)
 {
-  char why[128] = "";
+  char why[NSL_ERROR_TEXT_MAX] = "";
   int fresh = 0;
   nsl_error none = NSL_ERROR_INIT;
   *made = 0;

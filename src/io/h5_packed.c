@@ -8,12 +8,8 @@
 
 enum { LEVEL = 1, LEVEL_BYTES = ISAL_DEF_LVL1_DEFAULT, STORED_BLOCK = 65535, STORED_HEAD = 5, SPARE = 512 };
 
-/* nsl_h5_shuffle of pairs. */
-NSL_VECTORISED static void shuffle_pairs(const unsigned char *restrict in, size_t n, unsigned char *restrict out)
-{
-  for (size_t i = 0; i < n; i++) { out[i] = in[2 * i]; }
-  for (size_t i = 0; i < n; i++) { out[n + i] = in[2 * i + 1]; }
-}
+/* Of a size that compilers know they make vectors. */
+NSL_VECTORISED static void shuffle_pairs(const unsigned char *in, size_t n, unsigned char *out) { nsl_h5_shuffle(in, n, 2, out); }
 
 /* Whether a chunk of the dataset is one row that shuffle and deflate alone have gone over. */
 static int is_packable(hid_t dataset)

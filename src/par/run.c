@@ -40,7 +40,7 @@ static nsl_status make_folders(chief *c, nsl_error *err)
 static nsl_status get_plan(chief *c, nsl_error *err)
 {
   const nsl_instrument *inst = nsl_tile_runner_instrument(c->worker.runner);
-  char why[128] = "there is none yet";
+  char why[NSL_ERROR_TEXT_MAX] = "there is none yet";
   int fresh = 0;
   nsl_error none = NSL_ERROR_INIT;
   nsl_status st = nsl_plan_read(c->cfg, &c->plan, &none);

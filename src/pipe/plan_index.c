@@ -70,14 +70,14 @@ char *nsl_plan_generation(const nsl_plan *plan)
 }
 
 /* Which exposures differ from those the plan was made from, if its exposure table can be read. */
-static void name_exposures(const nsl_config *cfg, const nsl_exposure_list *list, char *why, size_t size)
+static void name_exposures(const nsl_config *cfg, const nsl_plan *plan, const nsl_exposure_list *list, char *why, size_t size)
 {
-  nsl_plan plan = {0};
-  if (nsl_plan_read(cfg, &plan, NULL) != NSL_OK || nsl_plan_read_exposures(cfg, &plan, NULL) != NSL_OK ||
-      nsl_exposure_list_compare(list, &plan, why, size, NULL) != NSL_OK) {
-    snprintf(why, size, "exposures were added, removed or changed");
-  }
-  nsl_plan_free(&plan);
+  nsl_plan table = {.n_exposures = plan->n_exposures}, known = *plan;
+  nsl_status st = nsl_plan_read_exposures(cfg, &table, NULL);
+  known.exposures = table.exposures;
+  if (st == NSL_OK) { st = nsl_exposure_list_compare(list, &known, why, size, NULL); }
+  if (st != NSL_OK) { snprintf(why, size, "exposures were added, removed or changed"); }
+  nsl_plan_free(&table);
 }
 
 nsl_status nsl_plan_is_fresh(const nsl_config *cfg, const nsl_instrument *inst, const nsl_plan *plan, int *fresh, char *why,
@@ -97,7 +97,7 @@ nsl_status nsl_plan_is_fresh(const nsl_config *cfg, const nsl_instrument *inst, 
   } else if (!nsl_hash_equal(now.catalogue_id, plan->catalogue_id)) {
     snprintf(why, size, "the source catalogue has changed: %s", nsl_config_text(cfg, "input.catalogue"));
   } else if (!nsl_hash_equal(now.exposures_id, plan->exposures_id)) {
-    name_exposures(cfg, &list, why, size);
+    if (size) { name_exposures(cfg, plan, &list, why, size); }
   } else {
     *fresh = 1;
   }

@@ -290,10 +290,9 @@ cleanup:
 
 static nsl_status get_plan(job_state *s, nsl_error *err)
 {
-  char why[256] = "";
   int fresh = 0;
   nsl_status st = nsl_plan_read(s->job->cfg, &s->plan, NULL);
-  if (st == NSL_OK) { st = nsl_plan_is_fresh(s->job->cfg, s->inst, &s->plan, &fresh, why, sizeof why, err); }
+  if (st == NSL_OK) { st = nsl_plan_is_fresh(s->job->cfg, s->inst, &s->plan, &fresh, NULL, 0, err); }
   if (st == NSL_OK && fresh) { return NSL_OK; }
   nsl_plan_free(&s->plan);
   s->plan = (nsl_plan){0};

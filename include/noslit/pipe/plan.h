@@ -55,7 +55,8 @@ nsl_status nsl_plan_make(const nsl_config *cfg, const nsl_instrument *inst, cons
 nsl_status nsl_plan_read(const nsl_config *cfg, nsl_plan *out, nsl_error *err);
 nsl_status nsl_plan_read_exposures(const nsl_config *cfg, nsl_plan *plan, nsl_error *err);
 void nsl_plan_free(nsl_plan *plan);
-/* Were the inputs (catalogue, exposure list, instrument, planning keys) changed since? *fresh 0/1; why says what. */
+/* Were the inputs (catalogue, exposure list, instrument, planning keys) changed since? *fresh 0/1; why says what (size
+ * NSL_ERROR_TEXT_MAX holds the longest; NULL and 0: nobody asks). */
 nsl_status nsl_plan_is_fresh(const nsl_config *cfg, const nsl_instrument *inst, const nsl_plan *plan, int *fresh, char *why,
                              size_t size, nsl_error *err);
 const nsl_plan_tile *nsl_plan_find(const nsl_plan *plan, nsl_tile_id tile); /* NULL if not planned */
