@@ -10,7 +10,8 @@ build_needs="gcc:cmd:cc cmake:cmd:cmake make:cmd:make pkg-config:cmd:pkg-config 
   libhdf5-openmpi-dev:pc:hdf5-openmpi|hdf5-mpi|hdf5 libcfitsio-dev:pc:cfitsio libopenblas-dev:pc:openblas libyaml-dev:pc:yaml-0.1
   wcslib-dev:pc:wcslib libchealpix-dev:pc:chealpix libcjson-dev:pc:libcjson libxxhash-dev:pc:libxxhash zlib1g-dev:pc:zlib libisal-dev:pc:libisal
   librandom123-dev:h:Random123/philox.h"
-test_needs="libcmocka-dev:pc:cmocka clang-format:cmd:clang-format libcfitsio-bin:cmd:fpack|funpack slurm-wlm:cmd:sbatch munge:cmd:munged"
+test_needs="libcmocka-dev:pc:cmocka clang-format:cmd:clang-format libcfitsio-bin:cmd:fpack|funpack slurm-wlm:cmd:sbatch munge:cmd:munged
+python3-venv:py:ensurepip"
 python_needs="python3:cmd:python3 python3-numpy:py:numpy python3-scipy:py:scipy python3-h5py:py:h5py python3-astropy:py:astropy python3-matplotlib:py:matplotlib"
 
 have_one() { # kind name
